@@ -1,0 +1,33 @@
+"""What users give as a source: checked on their line. Nothing is opened, called or drawn: ``sources`` does that, in the run."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Any
+
+from ..errors import GraphError
+from ..graph import Source, declared_here
+
+__all__ = ["make_source"]
+
+ACCEPTED = "an iterable, an iterator, an async iterable, an object with __len__ and __getitem__, or a function that returns one of those"
+COROUTINE = 0x80  # inspect.CO_COROUTINE
+
+
+def make_source(data: Any) -> Source:
+    """Describe ``data`` as a source; ``GraphError`` for what cannot be one."""
+    shown = reprlib.repr(data)
+    if isinstance(data, str):
+        raise GraphError(f"the source is the string {shown}, whose items would be its letters: did you mean [{shown}]?")
+    if hasattr(type(data), "__await__") or _code_flags(data) & COROUTINE:
+        raise GraphError(f"the source is a coroutine ({shown}): give an async generator (async def with yield), or what it returns")
+    if not (callable(data) or any(getattr(type(data), name, None) for name in ("__iter__", "__aiter__", "__getitem__"))):
+        raise GraphError(f"a source is {ACCEPTED}; got {shown}")
+    name = getattr(data, "__name__", None)
+    label = name if isinstance(name, str) and name.isidentifier() else "source"
+    return Source(data, label, declared_at=declared_here())
+
+
+def _code_flags(data: Any) -> int:
+    flags: int = getattr(getattr(data, "__code__", None), "co_flags", 0)
+    return flags

@@ -1,0 +1,250 @@
+"""The caller's side of a run: what it opens, what the engine tells it, how it ends.
+
+    engine ── deliver, sink_end ──► Sinks ──► the user
+    engine ── pull, close_source ──► Feeder (a thread a source) ── SourceFrame ──► engine
+    engine ── record, warn, finish_run ──► errors, warnings, report
+
+Everything here is guarded by one condition: engines speak from a thread of their own, the user from any. An engine without threads
+(inline) is turned from here, whenever the user waits. It does not hold the ``Run``, so that one can be abandoned.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from .engines.contract import IN_CALLER, Engine, Job
+from .engines.feeding import Feeder, FeederThread
+from .errors import PipelineError
+from .failures import Kind, Note, to_error
+from .graph import Node, Outlet, Source
+from .lazy import lazy
+from .options import RunConfig
+from .origins import Origins
+from .plan import make_plan
+from .scheduler import messages as m
+from .scheduler.statistics import NodeStatistics
+from .sinks import Delivered, Sink, Sinks
+from .stages.contract import Stage
+from .transport.exceptions import load_exception
+from .worker import make_specs
+
+if TYPE_CHECKING:
+    from .statistics import Statistics
+
+engines = {"inline": lazy("olympipe_ng.engines.inline"), "thread": lazy("olympipe_ng.engines.threads")}
+engines["process"] = lazy("olympipe_ng.engines.process")
+_statistics = lazy("olympipe_ng.statistics")
+_progress = lazy("olympipe_ng.progress")
+
+__all__ = ["Caller"]
+
+KEPT_ERRORS = 1000  # texts in ``.errors``; the rest is counted
+STOP_SECONDS = 2.0  # for everything to be gone after a stop
+log = logging.getLogger("olympipe_ng")
+
+
+class Caller(Sinks):
+    """Holds what a run needs in this process; see the head of this module."""
+
+    def __init__(self, sinks: Sequence[Outlet], config: RunConfig, discard: Sequence[bool]) -> None:
+        self.config = config
+        single = config.engine == "inline"
+        self.plan, self.nodes = make_plan(sinks, config, discard=discard, frame_items=1 if single else 4096)
+        self.changed = threading.Condition()
+        self.sinks = [Sink(node.number) for node in self.plan.sinks]
+        self._by_number = {sink.number: sink for sink in self.sinks}
+        self.errors: list[str] = []
+        self.failures: list[Note] = []
+        self.failed = 0
+        self.warnings: list[str] = []
+        self.final: Sequence[NodeStatistics] = ()
+        self.note: Note | None = None
+        self.finished = False
+        self.stopping = False
+        self.hurried = False  # the stop was interrupted
+        self.raised = False
+        self.left: list[str] = []
+        self.began = time.monotonic()
+        self.ended: float | None = None
+        self.progress: Any = None
+        job = Job(self.plan, self.nodes, make_specs(self.plan, self.nodes, config), config, self)
+        self.engine: Engine = _make_engine(job)
+        self.feeders = {node.number: self._feeder(ordinal, node.number) for ordinal, node in enumerate(self.plan.sources)}
+
+    def _feeder(self, ordinal: int, number: int) -> Any:
+        source = cast(Source, self.nodes[number].stage)
+        engine = self.engine
+        catch = BaseException if engine.threaded else IN_CALLER
+        feeder = Feeder(number, ordinal, source, engine.codec, engine.send, self.config.on_error, warn=self.warn, catch=catch)
+        return FeederThread(feeder, contextvars.copy_context().run) if self.engine.threaded else feeder
+
+    # ---------------------------------------------------------------------------------------------------- begin and end
+
+    def start(self) -> None:
+        try:
+            self.engine.start()
+        except BaseException:
+            self.finished = True
+            self.engine.close(STOP_SECONDS)
+            raise
+        for feeder in self.feeders.values():
+            if self.engine.threaded:
+                feeder.start()
+        self.progress = _progress.make_progress(self) if self.config.progress is not False else None
+
+    def finish(self) -> None:
+        """Wait for the end; raise the run's error, once."""
+        try:
+            self._until(lambda: self.finished)
+        except BaseException:
+            self.stop()
+            raise
+        self._clean_up()
+        self._raise()
+
+    def stop(self) -> None:
+        """End now, if it has not ended."""
+        with self.changed:
+            first, self.stopping = not self.stopping, True
+        if not self.finished and first:
+            self.engine.send(m.Stop())
+        patience = 0.0 if self.hurried else STOP_SECONDS + self.config.close_timeout
+        try:
+            self._until(lambda: self.finished, time.monotonic() + patience)
+        except BaseException:  # a second Ctrl-C: wait for nothing any more
+            self.hurried = True
+            self.engine.close(0.0)
+            raise
+        self._clean_up()
+
+    def abandon(self) -> None:
+        """End because nobody holds the run any more; must not wait, it may be called anywhere."""
+        self.stopping = True
+        if not self.finished:
+            self.engine.send(m.Stop())
+            if not self.engine.threaded:
+                self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Close what the run opened in this process; name what stays."""
+        if self.ended is not None:
+            self.engine.close(0.0)
+            return
+        self.ended = time.monotonic()
+        if self.progress is not None:
+            self.progress.close()
+        self._close_feeders()
+        self.left = self.engine.close(STOP_SECONDS)
+        for name in self.left:
+            log.warning("%s is still busy in user code and was left behind", name)
+        self._say_failures()
+
+    def _close_feeders(self) -> None:
+        for feeder in self.feeders.values():
+            if self.engine.threaded:
+                feeder.close()
+            else:
+                feeder.interrupt()
+                if not feeder.ended:
+                    feeder.draw()
+        for number, feeder in self.feeders.items():
+            if self.engine.threaded and not feeder.join(STOP_SECONDS if self.ended is None else 1.0):
+                log.warning("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)
+
+    def _say_failures(self) -> None:
+        if self.failed:
+            items = "1 item" if self.failed == 1 else f"{self.failed} items"
+            log.warning("%s failed; the first: %s", items, self.errors[0] if self.errors else "")
+
+    def _raise(self) -> None:
+        if self.note is not None and not self.raised:
+            self.raised = True
+            raise self._error(self.note)
+
+    def _error(self, note: Note) -> PipelineError:
+        cause = load_exception(note.exception) if note.exception else None
+        if not note.declared_at and note.node >= 0:
+            stage = note.stage or f"{note.node} {self.nodes[note.node].label!r}"
+            note = note._replace(stage=stage, declared_at=self.declared(note.node))
+        return to_error(note, cause, list(self.errors))
+
+    # ------------------------------------------------------------------------------------------ what the engine says (Host)
+
+    def deliver(self, sink: int, payload: Any, lo: int, hi: int, origins: Origins) -> None:
+        with self.changed:
+            held = self._by_number[sink]
+            held.received += hi - lo
+            held.frames.append(Delivered(payload, lo, hi, origins))
+            if held.thrown_away:
+                self._throw_away(held)
+            self.changed.notify_all()
+
+    def sink_end(self, sink: int, note: Any) -> None:
+        with self.changed:
+            held = self._by_number[sink]
+            held.ended, held.note = True, note
+            self.changed.notify_all()
+
+    def pull(self, source: int, upto: int, hungry: bool) -> None:
+        self.feeders[source].pull(upto, hungry=hungry)
+
+    def close_source(self, source: int) -> None:
+        feeder = self.feeders[source]
+        if self.engine.threaded:
+            feeder.close()
+        else:
+            feeder.interrupt()
+
+    def draw(self) -> bool:
+        for feeder in self.feeders.values():
+            if feeder.wanted:
+                feeder.draw()
+                return True
+        return False
+
+    def record(self, note: Any) -> None:
+        self.failed += 1
+        if len(self.errors) < KEPT_ERRORS:
+            self.errors.append(note.text())
+            self.failures.append(note)
+
+    def warn(self, text: str) -> None:
+        if len(self.warnings) < KEPT_ERRORS:
+            self.warnings.append(text)
+        log.warning("%s", text)
+
+    def finish_run(self, note: Any, complaint: str, statistics: Sequence[NodeStatistics]) -> None:
+        with self.changed:
+            self.note = note
+            if complaint and note is None and not self.stopping:
+                self.note = Note(Kind.INTERNAL, summary=f"the ledger does not balance: {complaint}")
+            self.final = statistics
+            self.finished = True
+            for sink in self.sinks:
+                sink.ended = True
+            self.changed.notify_all()
+
+    # --------------------------------------------------------------------------------------------------------- looking
+
+    def statistics(self) -> Statistics:
+        records = self.final if self.finished else self.engine.statistics()
+        return cast("Statistics", _statistics.make_statistics(self, records))
+
+    def declared(self, number: int) -> str:
+        """Return where a stage was declared."""
+        return self.nodes[number].declared_at if number < len(self.nodes) else ""
+
+    @property
+    def stages(self) -> list[Node]:
+        return [node for node in self.nodes if isinstance(node.stage, Stage)]
+
+
+def _make_engine(job: Job) -> Engine:
+    module = engines[job.config.engine]
+    kind = {"inline": "InlineEngine", "thread": "ThreadEngine", "process": "ProcessEngine"}[job.config.engine]
+    return cast(Engine, getattr(module, kind)(job))

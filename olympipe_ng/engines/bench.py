@@ -1,0 +1,111 @@
+"""Workers that run at once, in whatever thread asks: all of the inline engine's, and the hub's opaque stages in every engine.
+
+    Dispatch ──► StageWorker.run ──► Done events, until the ticket ends or waits for room; then it is kept, suspended, until its Grant
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ..failures import Kind
+from ..loops import complete
+from ..scheduler.messages import Dispatch, Done, Event, Grant, SetupFailed, StartWorker, WorkerGone, WorkerReady
+from ..worker import Catch, Codec, StageSpec, StageWorker, run_async
+
+__all__ = ["Bench"]
+
+NO_BOUND = 1 << 30
+
+
+class Bench:
+    """The workers of one thread; every method returns the events that follow."""
+
+    def __init__(self, warn: Callable[[str], None], catch: Catch = BaseException) -> None:
+        self._warn = warn
+        self._catch = catch
+        self._workers: dict[int, StageWorker] = {}
+        self._waiting: dict[int, Any] = {}  # ticket -> its generator
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, command: StartWorker, spec: StageSpec, codec: Codec) -> Event:
+        worker = StageWorker(spec, command.number, codec, warn=self._warn, catch=self._catch)
+        try:
+            worker.setup(self._loop_for(spec))
+        except self._catch as error:  # the user's initializer or constructor
+            return SetupFailed(command.worker, worker.setup_note(error))
+        self._workers[command.worker] = worker
+        return WorkerReady(command.worker, os.getpid(), worker.state)
+
+    def dispatch(self, command: Dispatch) -> list[Event]:
+        worker = self._workers[command.worker]
+        if worker.spec.stage.is_async:
+            return self._run_async(worker, command)
+        return self._advance(command.worker, command.ticket, worker.run(command), None)
+
+    def grant(self, command: Grant) -> list[Event]:
+        answers = self._waiting.pop(command.ticket, None)
+        return [] if answers is None else self._advance(command.worker, command.ticket, answers, command.allowance)
+
+    def cancel(self, worker: int, ticket: int) -> list[Event]:
+        """Throw a suspended ticket away."""
+        answers = self._waiting.pop(ticket, None)
+        if answers is None:
+            return []
+        answers.close()
+        return [Done(worker, ticket, 0)]
+
+    def stop(self, number: int) -> Event:
+        worker = self._workers.pop(number, None)
+        try:
+            if worker is not None:
+                worker.close(self._loop_for(worker.spec))
+        except self._catch as error:  # the user's close_method
+            assert worker is not None
+            return WorkerGone(number, worker.setup_note(error, Kind.CLOSE))
+        return WorkerGone(number)
+
+    def close(self) -> None:
+        """Forget everything; suspended generators first, then the event loop."""
+        for answers in self._waiting.values():
+            answers.close()
+        self._waiting.clear()
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+
+    def _advance(self, number: int, ticket: int, answers: Any, allowance: int | None) -> list[Event]:
+        events: list[Event] = []
+        try:
+            told = next(answers) if allowance is None else answers.send(allowance)
+            while True:
+                events.append(told._replace(worker=number))
+                if told.waiting:
+                    self._waiting[ticket] = answers
+                    return events
+                told = answers.send(0)
+        except StopIteration:
+            return events
+
+    def _run_async(self, worker: StageWorker, command: Dispatch) -> list[Event]:
+        events: list[Event] = []
+
+        async def room(ticket: int) -> int:
+            return NO_BOUND
+
+        loop = self._loop_for(worker.spec)
+        assert loop is not None
+        def tell(told: Done) -> None:
+            events.append(told._replace(worker=command.worker, waiting=False))
+
+        complete(loop, run_async(worker, command, tell, room))
+        return events
+
+    def _loop_for(self, spec: StageSpec) -> asyncio.AbstractEventLoop | None:
+        if not spec.stage.is_async:
+            return None
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop

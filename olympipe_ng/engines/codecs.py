@@ -1,0 +1,148 @@
+"""How items cross between the workers of each engine.
+
+    EncodedCodec    items are encoded and decoded: every engine's default, so that results, snapshots and failures are the same in all
+    HubCodec        opaque stages regroup encoded items without decoding them
+    ObjectCodec     ``copy_items=False`` in the thread and inline engines: the objects themselves
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from ..transport.by_value import ByValue
+from ..transport.encoding import BufferRef, Encoded, Encoder, Memory, Store, decode, encode_tokens
+from ..transport.exceptions import dump_exception
+from ..transport.explain import explain_unpicklable
+from ..worker.spec import Codec, Encoding
+
+__all__ = ["EncodedCodec", "HubCodec", "ObjectCodec"]
+
+
+def _shared() -> ByValue:
+    """Make pickling rules for receivers in this very process."""
+    return ByValue(shared=True)
+
+
+class EncodedCodec:
+    """Encode and decode; ``zero_copy`` gives read-only views of large buffers. ``by_value`` makes what each thread needs of its own."""
+
+    def __init__(
+        self,
+        by_value: Callable[[], ByValue] = _shared,
+        *,
+        store: Store | None = None,
+        memory: Memory | None = None,
+        zero_copy: bool = False,
+    ) -> None:
+        self._make_by_value = by_value
+        self._local = threading.local()
+        self._store = store
+        self._memory = memory
+        self._zero_copy = zero_copy
+
+    @property
+    def by_value(self) -> ByValue:
+        """Return this thread's."""
+        mine: ByValue | None = getattr(self._local, "by_value", None)
+        if mine is None:
+            mine = self._local.by_value = self._make_by_value()
+        return mine
+
+    def open(self, payload: Any, lo: int, hi: int) -> Any:
+        return decode(payload.at_hand(), lo, hi, zero_copy=self._zero_copy, memory=self._memory)
+
+    def encoder(self) -> Encoding:
+        return Encoder(self.by_value, self._store)
+
+    def dump_exception(self, error: BaseException) -> bytes | None:
+        return dump_exception(error, self.by_value)
+
+    def explain(self, result: Any) -> str:
+        """Name the part of an item that cannot be pickled."""
+        return explain_unpicklable(result, "result", self.by_value)
+
+
+class HubCodec:
+    """Hand out encoded items as tokens; line them up again. ``lease`` keeps shared memory for as long as what it returns lives: a stage
+    may hold a token (for a batch, for another arm) when the frame it came with is long gone."""
+
+    def __init__(self, lease: Callable[[list[BufferRef]], object] | None = None) -> None:
+        self._lease = lease
+
+    def open(self, payload: Any, lo: int, hi: int) -> list[Any]:
+        part = cast(Encoded, payload).cut(lo, hi)
+        tokens = part.tokens()
+        if self._lease is not None and part.refs():
+            for token in tokens:
+                token.lease = self._lease(token.refs())
+        return tokens
+
+    def encoder(self) -> Encoding:
+        return _TokenEncoder()
+
+    def dump_exception(self, error: BaseException) -> bytes | None:
+        return dump_exception(error, ByValue(shared=True))
+
+
+class _Held:
+    """Items in a list, until they are taken."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    @property
+    def count(self) -> int:
+        return len(self.items)
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+    def add(self, item: Any) -> None:
+        self.items.append(item)
+
+    def extend(self, items: list[Any]) -> None:
+        self.items += items
+
+    def forget(self, count: int) -> None:
+        del self.items[len(self.items) - count :]
+
+    def take(self) -> Any:
+        items, self.items = self.items, []
+        return items
+
+
+class _TokenEncoder(_Held):
+    def __init__(self) -> None:
+        super().__init__()
+        self._taken: Encoded | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of what is there; encodes it, as ``take`` is about to."""
+        self._taken = encode_tokens(self.items)
+        return self._taken.nbytes
+
+    def take(self) -> Any:
+        items = super().take()
+        taken, self._taken = self._taken, None
+        return encode_tokens(items) if taken is None else taken
+
+
+class ObjectCodec:
+    """Move the objects themselves."""
+
+    def open(self, payload: Any, lo: int, hi: int) -> list[Any]:
+        return cast("list[Any]", payload[lo:hi])
+
+    def encoder(self) -> Encoding:
+        return _Held()
+
+    def dump_exception(self, error: BaseException) -> bytes | None:
+        return dump_exception(error, ByValue(shared=True))
+
+
+if TYPE_CHECKING:
+    CODECS: tuple[Codec, ...] = (EncodedCodec(), HubCodec(), ObjectCodec())

@@ -1,0 +1,176 @@
+"""The loop that every engine turns: events to the scheduler, its commands to those who carry them out.
+
+    events ──► Scheduler.handle ──► commands ──table──► methods of the engine ──► more events, when they come at once
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..plan import Plan
+from ..scheduler import Scheduler
+from ..scheduler import messages as m
+from ..transport.encoding import BufferRef, Encoded
+from ..transport.spill import Spool
+from .bench import Bench
+from .codecs import HubCodec
+from .contract import Job
+
+__all__ = ["Driver"]
+
+
+class Driver:
+    """Carries out what concerns the hub and the caller; subclasses carry out what concerns workers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.scheduler = Scheduler(plan)
+        self.events: deque[m.Event] = deque()
+        self.spool = Spool()
+        self.read_block: Callable[[BufferRef], bytes] = _refuse  # where there is shared memory: what lies in it,
+        self.let_go: Callable[[Encoded], None] = _nothing  # and that a payload does not need it any more
+        self._spools = True
+        self._table: dict[type, Callable[[Any], None]] = {
+            m.Dispatch: self.dispatch,
+            m.Grant: self.grant,
+            m.Cancel: self.cancel,
+            m.StartWorker: self.start_worker,
+            m.StopWorker: self.stop_worker,
+            m.KillWorker: self.kill_worker,
+            m.Deliver: self.deliver,
+            m.SinkEnd: self.sink_end,
+            m.Release: self.release,
+            m.Spill: self.spill,
+            m.Pull: self.pull,
+            m.CloseSource: self.close_source,
+            m.Record: self.record,
+            m.Warn: self.warn,
+            m.Finish: self.finish,
+        }
+
+    def begin(self) -> None:
+        """Give the first commands."""
+        self._carry_out(self.scheduler.start(time.monotonic()))
+        self.turn()
+
+    def turn(self) -> None:
+        """Handle the events that are there, and those that follow at once."""
+        while self.events:
+            self._carry_out(self.scheduler.handle(self.events.popleft(), time.monotonic()))
+
+    def remaining(self) -> float | None:
+        """Return the seconds until the scheduler wants to be asked again; ``None``: only after an event."""
+        deadline = self.scheduler.deadline
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    def _carry_out(self, commands: list[m.Command]) -> None:
+        for command in commands:
+            self._table[type(command)](command)
+
+    def spill(self, command: m.Spill) -> None:
+        """Write a frame to the temporary file; where that cannot be, it stays in memory."""
+        payload = command.frame.payload
+        if not self._spools or not isinstance(payload, Encoded):
+            return
+        try:
+            command.frame.payload = self.spool.write(payload.inlined(self.read_block))
+        except OSError as error:
+            self._spools = False
+            self.warn(m.Warn(f"what waits stays in memory: the temporary file cannot be written ({error})"))
+        else:
+            self.let_go(payload)
+
+    # each engine says how
+
+    def dispatch(self, command: m.Dispatch) -> None:
+        raise NotImplementedError
+
+    def grant(self, command: m.Grant) -> None:
+        raise NotImplementedError
+
+    def cancel(self, command: m.Cancel) -> None:
+        raise NotImplementedError
+
+    def start_worker(self, command: m.StartWorker) -> None:
+        raise NotImplementedError
+
+    def stop_worker(self, command: m.StopWorker) -> None:
+        raise NotImplementedError
+
+    def kill_worker(self, command: m.KillWorker) -> None:
+        raise NotImplementedError
+
+    def deliver(self, command: m.Deliver) -> None:
+        raise NotImplementedError
+
+    def sink_end(self, command: m.SinkEnd) -> None:
+        raise NotImplementedError
+
+    def release(self, command: m.Release) -> None:
+        raise NotImplementedError
+
+    def pull(self, command: m.Pull) -> None:
+        raise NotImplementedError
+
+    def close_source(self, command: m.CloseSource) -> None:
+        raise NotImplementedError
+
+    def record(self, command: m.Record) -> None:
+        raise NotImplementedError
+
+    def warn(self, command: m.Warn) -> None:
+        raise NotImplementedError
+
+    def finish(self, command: m.Finish) -> None:
+        raise NotImplementedError
+
+
+def _refuse(ref: BufferRef) -> bytes:
+    raise LookupError(f"{ref}: this engine has no shared memory")
+
+
+def _nothing(payload: Encoded) -> None:
+    """Hold nothing, let nothing go."""
+
+
+class LocalDriver(Driver):
+    """A driver in the caller's process: speaks to the host directly, runs the hub's stages at once."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.plan)
+        self.job = job
+        self.host = job.host
+        self.hub = Bench(job.host.warn)
+        self.hub_workers: set[int] = set()
+
+    def hub_codec(self) -> Any:
+        return HubCodec()
+
+    def start_hub_worker(self, command: m.StartWorker) -> None:
+        self.hub_workers.add(command.worker)
+        self.events.append(self.hub.start(command, self.job.specs[command.node], self.hub_codec()))
+
+    def deliver(self, command: m.Deliver) -> None:
+        frame, lo, hi = command.frame, command.lo, command.hi
+        payload = frame.payload.at_hand() if isinstance(frame.payload, Encoded) else frame.payload
+        self.host.deliver(command.sink, payload, lo, hi, frame.origins[lo:hi])
+
+    def sink_end(self, command: m.SinkEnd) -> None:
+        self.host.sink_end(command.sink, command.note)
+
+    def release(self, command: m.Release) -> None:
+        command.frame.payload = None
+
+    def pull(self, command: m.Pull) -> None:
+        self.host.pull(command.source, command.upto, command.hungry)
+
+    def close_source(self, command: m.CloseSource) -> None:
+        self.host.close_source(command.source)
+
+    def record(self, command: m.Record) -> None:
+        self.host.record(command.note)
+
+    def warn(self, command: m.Warn) -> None:
+        self.host.warn(command.text)

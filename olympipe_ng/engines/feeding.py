@@ -1,0 +1,239 @@
+"""Reading a source as far as the scheduler asks: on a thread of its own, or step by step in the caller's.
+
+    Pull(upto, hungry) ──► Feeder ── next(source) ──► encoder ──► SourceFrame          as soon as somebody is hungry,
+                                                                                       the frame is full, or what was asked for is drawn
+
+The source may block for ever inside ``next``; so what was drawn before can be shipped from another thread (``pull`` does, for the hungry).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..failures import Kind, Note, describe_item
+from ..graph import Source
+from ..origins import Origins
+from ..readers import Reader
+from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFrame
+from ..sources import hint, open_source
+from ..worker.spec import Codec
+from ..worker.ticket import Catch, shortened_traceback, summarise
+
+__all__ = ["Feeder", "FeederThread"]
+
+FRAME_ITEMS = 4096
+NUMBERS = frozenset({int, float, bool, type(None)})
+FRAME_BYTES = 256 << 10  # more needs fewer messages, less keeps the first worker waiting less
+FRAME_AGE = 0.002  # seconds that an item may wait for company
+
+
+class Feeder:
+    """Draws one source of a run; see the head of this module."""
+
+    def __init__(
+        self,
+        node: int,
+        ordinal: int,
+        source: Source,
+        codec: Codec,
+        send: Callable[[Event], None],
+        on_error: Any,
+        *,
+        warn: Callable[[str], None] = lambda text: None,
+        catch: Catch = BaseException,
+    ) -> None:
+        self.node = node
+        self.upto = 0
+        self.closed = False
+        self.ended = False
+        self._ordinal = ordinal
+        self._source = source
+        self._codec = codec
+        self._send = send
+        self._warn = warn
+        self._catch = catch
+        self._skips = on_error in ("skip", "collect")
+        self._encoder = codec.encoder()
+        self._lock = threading.Lock()
+        self._drawn = 0  # items drawn
+        self._kept = 0  # items shipped or about to be
+        self._failures: list[Note] = []
+        self._indices: list[int] = []  # of kept items, where some were left out
+        self._first = 0  # number of the first item in the encoder
+        self._began = 0.0
+        self._hungry = False
+        self._reader: Reader | None = None
+
+    # -------------------------------------------------------------------------------------------------------- asked to
+
+    def pull(self, upto: int, *, hungry: bool) -> None:
+        """Allow items up to a total; ship at once what is there if somebody is hungry."""
+        with self._lock:
+            self.upto = max(self.upto, upto)
+            self._hungry = hungry
+            if hungry:
+                self._ship()
+
+    @property
+    def wanted(self) -> bool:
+        """Say whether there is something to do now."""
+        return not self.ended and (self.closed or self._kept < self.upto)
+
+    def draw(self) -> None:
+        """Draw once: what is there without waiting, at least one item; at the end, or when closed, tell so."""
+        if self.closed:
+            self._end(None)
+            return
+        try:
+            if self._reader is None:
+                self._reader = open_source(self._source)
+            items = self._reader.take(min(FRAME_ITEMS, self.upto - self._kept))
+        except self._catch as error:  # the user's source raised, whatever it was: it must not take this thread down silently
+            self._end(self._note(error))
+            return
+        if not items:
+            self._end(None)
+            return
+        with self._lock:
+            self._add_all(items)
+
+    # ---------------------------------------------------------------------------------------------------------- inside
+
+    def _add_all(self, items: Any) -> None:
+        if not self._encoder.count:
+            self._began = time.monotonic()
+            self._first = self._drawn
+        if self._add_at_once(items):
+            return
+        for item in items:
+            try:
+                self._encoder.add(item)
+            except self._catch as error:  # the item's own pickling
+                if not self._left_out(item, error):
+                    return
+                continue
+            self._drawn += 1
+            self._kept += 1
+        if self._is_due():
+            self._ship()
+
+    def _add_at_once(self, items: Any) -> bool:
+        """Take many plain numbers together: they need no snapshot each."""
+        if len(items) < 2 or not set(map(type, items)) <= NUMBERS:
+            return False
+        self._encoder.extend(list(items))
+        self._drawn += len(items)
+        self._kept += len(items)
+        if self._is_due():
+            self._ship()
+        return True
+
+    def _is_due(self) -> bool:
+        encoder = self._encoder
+        full = encoder.nbytes >= FRAME_BYTES or encoder.count >= FRAME_ITEMS or self._kept >= self.upto
+        return self._hungry or full or time.monotonic() - self._began > FRAME_AGE
+
+    def _left_out(self, item: Any, error: BaseException) -> bool:
+        """Record an item that cannot be encoded; say whether to go on."""
+        note = self._note(error, Kind.SERIALIZATION)._replace(index=self._source.first + self._drawn, item_repr=describe_item(item))
+        if not self._skips:
+            self._ship()
+            self._finish(note)
+            return False
+        self._ship()
+        self._drawn += 1
+        self._first = self._drawn
+        self._failures.append(note)
+        return True
+
+    def _ship(self) -> None:
+        count = self._encoder.count
+        if not count or self.ended:
+            return
+        origins = Origins.range(self._ordinal, self._source.first + self._first, count)
+        parcel = Parcel(count, self._encoder.nbytes, origins, self._encoder.take())
+        self._first += count
+        self._hungry = False
+        failures, self._failures = tuple(self._failures), []
+        self._send(SourceFrame(self.node, parcel, failures))
+
+    def _end(self, note: Note | None) -> None:
+        with self._lock:
+            if not self.closed:
+                self._ship()
+            self._finish(note)
+        self._close_reader()
+
+    def _finish(self, note: Note | None) -> None:
+        if not self.ended:
+            self.ended = True
+            dropped = self._encoder.count
+            self._send(SourceEnd(self.node, self._kept - dropped, note, tuple(self._failures)))
+
+    def _close_reader(self) -> None:
+        """Run the user's ``finally``; what it raises changes no result, and is said."""
+        reader, self._reader = self._reader, None
+        if reader is None:
+            return
+        try:
+            reader.close()
+        except self._catch as error:  # the user's ``finally``
+            self._warn(f"source {self.node} {self._source.label!r}: closing it failed\n{shortened_traceback(error)}")
+
+    def _note(self, error: BaseException, kind: str = Kind.SOURCE) -> Note:
+        consumed = type(error).__name__ == "SourceConsumed"
+        return Note(
+            kind=Kind.CONSUMED if consumed else kind,
+            stage=f"{self.node} {self._source.label!r}",
+            declared_at=self._source.declared_at,
+            index=None if consumed else self._source.first + self._drawn,
+            summary=str(error) if consumed else summarise(error),
+            traceback=shortened_traceback(error),
+            exception=self._codec.dump_exception(error),
+            hint=hint(error),
+            node=self.node,
+        )
+
+    def interrupt(self) -> None:
+        """Close as soon as the source yields; an async one at once."""
+        with self._lock:
+            self.closed = True
+        if self._reader is not None:
+            self._reader.interrupt()
+
+
+class FeederThread:
+    """Runs a ``Feeder`` beside the caller."""
+
+    def __init__(self, feeder: Feeder, run_in: Callable[[Callable[[], None]], None]) -> None:
+        self.feeder = feeder
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=run_in, args=(self._loop,), name=f"olympipe_ng source {feeder.node}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def pull(self, upto: int, *, hungry: bool) -> None:
+        self.feeder.pull(upto, hungry=hungry)
+        self._wake.set()
+
+    def close(self) -> None:
+        self.feeder.interrupt()
+        self._wake.set()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the thread's end; ``False`` if it is stuck in the user's source."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _loop(self) -> None:
+        feeder = self.feeder
+        while not feeder.ended:
+            if not feeder.wanted:
+                self._wake.wait()
+                self._wake.clear()
+                continue
+            feeder.draw()

@@ -1,0 +1,101 @@
+"""Everything in the calling thread, in order: for ``pdb``, coverage and doctests; and the oracle that other engines are compared with.
+
+    wait ── an event? handle it ── a command? carry it out ── a source wants to be drawn? draw once ── a timer? sleep until it
+
+One item a frame; a source is drawn only when there is nothing else to do, so items pass through the whole graph one after the other.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import InternalError, PipelineError
+from ..scheduler import messages as m
+from ..scheduler.statistics import NodeStatistics, take_statistics
+from .bench import Bench
+from .codecs import EncodedCodec, HubCodec, ObjectCodec
+from .contract import IN_CALLER, Job
+from .driver import LocalDriver
+
+__all__ = ["InlineEngine"]
+
+
+class InlineEngine(LocalDriver):
+    """Carries out a run step by step."""
+
+    threaded = False
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.codec: Any = EncodedCodec() if job.config.copy_items else ObjectCodec()
+        self._context = contextvars.copy_context()
+        self._bench = Bench(job.host.warn, IN_CALLER)
+        self.hub = self._bench
+        self._finished = False
+
+    def hub_codec(self) -> Any:
+        return HubCodec() if self.job.config.copy_items else self.codec
+
+    def start(self) -> None:
+        self._context.run(self.begin)
+
+    def send(self, event: m.Event) -> None:
+        self.events.append(event)
+
+    def wait(self) -> None:
+        """Go one step: what has happened, else draw, else wait for the time."""
+        if self.events:
+            self._context.run(self._step)
+        elif not self.host.draw():
+            self._sleep()
+
+    def _step(self) -> None:
+        self._carry_out(self.scheduler.handle(self.events.popleft(), time.monotonic()))
+
+    def _sleep(self) -> None:
+        seconds = self.remaining()
+        if seconds is None and self.scheduler.state.paused:
+            raise PipelineError("this run is paused, and inline nobody but its consumer can resume it: call run.resume() first")
+        if seconds is None:
+            raise InternalError("nothing is left to do, and the run has not ended")
+        time.sleep(seconds)
+        self.events.append(m.Due())
+
+    def statistics(self) -> Sequence[NodeStatistics]:
+        return take_statistics(self.scheduler.state)
+
+    def close(self, seconds: float) -> list[str]:
+        while not self._finished and not self.scheduler.finished and (self.events or self.remaining() is not None):
+            self.wait()
+        self._bench.close()
+        self.spool.close()
+        return []
+
+    # -------------------------------------------------------------------------------------------------------- commands
+
+    def start_worker(self, command: m.StartWorker) -> None:
+        spec = self.job.specs[command.node]
+        codec = self.hub_codec() if spec.plan.hub else self.codec
+        self.events.append(self._bench.start(command, spec, codec))
+
+    def dispatch(self, command: m.Dispatch) -> None:
+        self.events.extend(self._bench.dispatch(command))
+
+    def grant(self, command: m.Grant) -> None:
+        self.events.extend(self._bench.grant(command))
+
+    def cancel(self, command: m.Cancel) -> None:
+        self.events.extend(self._bench.cancel(command.worker, command.ticket))
+
+    def stop_worker(self, command: m.StopWorker) -> None:
+        self.events.append(self._bench.stop(command.worker))
+
+    def kill_worker(self, command: m.KillWorker) -> None:
+        """Do nothing: what runs in the calling thread cannot be killed, and has ended by the time this is asked."""
+
+    def finish(self, command: m.Finish) -> None:
+        self._finished = True
+        self.host.finish_run(command.note, command.complaint, self.statistics())

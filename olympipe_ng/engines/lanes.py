@@ -1,0 +1,227 @@
+"""The lanes of one worker: threads that take tickets from a queue, or coroutines on one event loop. In a thread engine and in worker
+processes alike.
+
+    dispatch ──► queue ──► lane: StageWorker.run ── Done ──► tell          grant ──► the lane that waits for it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..failures import Kind
+from ..scheduler.messages import Cancel, Dispatch, Done, Event, Grant, SetupFailed, WorkerGone, WorkerReady
+from ..worker import NOBODY, Codec, StageSpec, StageWorker, drive, run_async
+
+__all__ = ["LaneGroup"]
+
+
+class LaneGroup:
+    """One worker of the thread engine (or the lanes of a worker process)."""
+
+    def __init__(
+        self, worker: int, spec: StageSpec, number: int, codec: Codec, tell: Callable[[Event], Any], warn: Callable[[str], None]
+    ) -> None:
+        self.spec = spec
+        self._worker = worker
+        self._tell = tell
+        self._cancelled: set[int] = set()
+        self._core = StageWorker(spec, number, codec, warn=warn, cancelled=self._cancelled.__contains__)
+        self._tickets: queue.SimpleQueue[Dispatch | None] = queue.SimpleQueue()
+        self._grants: dict[int, queue.SimpleQueue[int]] = {}
+        self._async_grants: dict[int, asyncio.Queue[int]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._abandoned = False
+        self._lanes = 1 if spec.stage.is_async else spec.plan.lanes
+        self._running = self._lanes
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._ending = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._next: deque[Dispatch] = deque()  # for coroutines that have not begun: no more than ``concurrency`` are in flight
+
+    # ------------------------------------------------------------------------------------------------ from the scheduler
+
+    def start(self) -> None:
+        """Set up in a thread of its own, then open the lanes; its event loop is there from now on, so that ``stop`` may follow at once."""
+        if self.spec.stage.is_async:
+            self._loop = asyncio.new_event_loop()
+        self._spawn(self._run_async if self.spec.stage.is_async else self._run_first)
+
+    def dispatch(self, command: Dispatch) -> None:
+        if self.spec.plan.many:
+            self._grants[command.ticket] = queue.SimpleQueue()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin, command)
+        else:
+            self._tickets.put(command)
+
+    def grant(self, command: Grant) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._async_grants[command.ticket].put_nowait, command.allowance)
+        else:
+            self._grants[command.ticket].put(command.allowance)
+
+    def cancel(self, command: Cancel) -> None:
+        self._cancelled.add(command.ticket)
+        waiting = self._grants.get(command.ticket)
+        if waiting is not None:
+            waiting.put(NOBODY)  # wakes a lane that waits for room; nobody wants what it gives
+        if self._loop is not None and command.ticket in self._async_grants:
+            self._loop.call_soon_threadsafe(self._async_grants[command.ticket].put_nowait, NOBODY)
+
+    def stop(self) -> None:
+        """Close and end, after the tickets in hand."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin, None)
+        for _ in range(self._lanes):
+            self._tickets.put(None)
+
+    def abandon(self) -> None:
+        """Hear no more from this worker: it hangs."""
+        self._abandoned = True
+        self.stop()
+
+    def join(self, seconds: float) -> list[str]:
+        """Wait for its threads; name those that are stuck."""
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return [thread.name for thread in self._threads if thread.is_alive()]
+
+    # ------------------------------------------------------------------------------------------------------- in the lanes
+
+    def _spawn(self, target: Callable[[], None]) -> None:
+        name = f"{self.spec.plan.label} {self._core.who.number}"
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(self._live, target), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _live(self, target: Callable[[], None]) -> None:
+        try:
+            target()
+        except BaseException as error:  # a bug of ours: nobody must wait for what this lane held
+            self._confess(error)
+            self._say(WorkerGone(self._worker))
+
+    def _confess(self, error: BaseException) -> None:
+        self._say(SetupFailed(self._worker, self._core.setup_note(error, Kind.INTERNAL)))
+
+    def _say(self, event: Event) -> None:
+        if not self._abandoned:
+            self._tell(event)
+
+    def _set_up(self) -> bool:
+        try:
+            self._core.setup(self._loop)
+        except BaseException as error:  # the user's initializer or constructor, whatever it raised
+            self._say(SetupFailed(self._worker, self._core.setup_note(error)))
+            return False
+        self._say(WorkerReady(self._worker, os.getpid(), self._core.state))
+        return True
+
+    def _run_first(self) -> None:
+        """Set up, open the other lanes, be one."""
+        if not self._set_up():
+            self._wait_for_stop()
+            self._say(WorkerGone(self._worker))
+            return
+        for _ in range(self._lanes - 1):
+            self._spawn(self._run_lane)
+        self._run_lane()
+
+    def _wait_for_stop(self) -> None:
+        while self._tickets.get() is not None:
+            pass
+
+    def _run_lane(self) -> None:
+        while (command := self._tickets.get()) is not None:
+            if command.ticket in self._cancelled:
+                self._say(Done(self._worker, command.ticket, command.lo))
+            else:
+                drive(self._core.run(command), self._told, self._room)
+            self._grants.pop(command.ticket, None)
+            self._cancelled.discard(command.ticket)
+        self._leave()
+
+    def _told(self, done: Done) -> None:
+        self._say(done._replace(worker=self._worker))
+
+    def _room(self, ticket: int) -> int:
+        return self._grants[ticket].get()
+
+    def _leave(self) -> None:
+        """Close, if this is the last lane."""
+        with self._lock:
+            self._running -= 1
+            last = not self._running
+        if last:
+            self._close()
+
+    def _close(self) -> None:
+        note = None
+        try:
+            self._core.close(self._loop)
+        except BaseException as error:  # the user's close_method
+            note = self._core.setup_note(error, Kind.CLOSE)
+        self._say(WorkerGone(self._worker, note))
+
+    # ------------------------------------------------------------------------------------------------------- asynchronous
+
+    def _run_async(self) -> None:
+        assert self._loop is not None
+        try:
+            if not self._set_up():
+                self._wait_for_stop()
+                self._say(WorkerGone(self._worker))
+                return
+            self._loop.run_until_complete(self._serve())
+            self._close()
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        await self._ending.wait()
+        while self._tasks or self._next:
+            await asyncio.wait(self._tasks)
+
+    def _begin(self, command: Dispatch | None) -> None:
+        if command is None:
+            self._ending.set()
+            return
+        assert self._loop is not None
+        if command.ticket in self._cancelled:
+            self._say(Done(self._worker, command.ticket, command.lo))
+            return
+        if len(self._tasks) >= self.spec.plan.lanes:
+            self._next.append(command)
+            return
+        task = self._loop.create_task(self._run_ticket(command))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._confess(error)
+        while self._next and len(self._tasks) < self.spec.plan.lanes:
+            self._begin(self._next.popleft())
+
+    async def _run_ticket(self, command: Dispatch) -> None:
+        self._async_grants[command.ticket] = asyncio.Queue()
+        await run_async(self._core, command, self._told, self._async_room)
+        del self._async_grants[command.ticket]
+        self._grants.pop(command.ticket, None)
+        self._cancelled.discard(command.ticket)
+
+    async def _async_room(self, ticket: int) -> int:
+        return await self._async_grants[ticket].get()

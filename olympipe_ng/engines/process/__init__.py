@@ -1,0 +1,8 @@
+"""The engine that runs each worker in a process of its own, under a supervisor process: a star of sockets.
+
+    caller ◄──── one socket ────► supervisor (the scheduler) ◄──── one socket each ────► workers
+"""
+
+from .client import ProcessEngine
+
+__all__ = ["ProcessEngine"]

@@ -1,0 +1,74 @@
+"""Threads of linear algebra: capped in workers, so that workers times threads do not exceed the cores.
+
+    clean start    environment variables, set before the library is loaded
+    fork           it is loaded already: asked through ctypes, where it is OpenBLAS, which says how
+
+What the user set in the environment beats ``"auto"``; what a stage or the pipeline says beats both.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from ...lazy import lazy
+from ...plan import Plan, Role, usable_cpus
+
+ctypes = lazy("ctypes")
+
+__all__ = ["cap_threads", "environment", "threads_of_run", "threads_of_stage"]
+
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
+PREFIXES, SUFFIXES = ("openblas", "scipy_openblas"), ("", "64_", "_64", "64")  # of builds that rename their functions
+
+
+def threads_of_run(asked: Any, plan: Plan) -> int:
+    """Return how many threads each worker may have; 0 for any number."""
+    if asked is None or (asked == "auto" and any(name in os.environ for name in VARIABLES)):
+        return 0
+    if asked != "auto":
+        return int(asked)
+    workers = sum(node.workers * (1 if node.cancels else node.lanes) for node in plan.nodes if node.role is Role.STAGE and not node.hub)
+    return max(1, usable_cpus() // max(1, workers))
+
+
+def threads_of_stage(asked: Any, of_run: int) -> int:
+    """Return what a stage says, else what the run does."""
+    return asked if isinstance(asked, int) else of_run
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment for a fresh interpreter."""
+    values = dict(os.environ)
+    if threads:
+        values.update(dict.fromkeys(VARIABLES, str(threads)))
+    return values
+
+
+def cap_threads(threads: int) -> None:
+    """Cap this process: what it will load, and what it has loaded."""
+    if not threads:
+        return
+    os.environ.update(dict.fromkeys(VARIABLES, str(threads)))
+    if sys.platform == "linux" and "numpy" in sys.modules:
+        for path in _loaded("openblas"):
+            _ask(path, threads)
+
+
+def _loaded(word: str) -> set[str]:
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        return {line[line.index("/") :].strip() for line in file if word in line and "/" in line and ".so" in line}
+
+
+def _ask(path: str, threads: int) -> None:
+    try:
+        library = ctypes.CDLL(path)
+    except OSError:
+        return  # mapped, but not to be loaded again: deleted meanwhile
+    for prefix in PREFIXES:
+        for suffix in SUFFIXES:
+            function = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
+            if function is not None:
+                function(threads)
+                return

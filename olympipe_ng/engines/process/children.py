@@ -1,0 +1,205 @@
+"""What a process of ours does first: forget what it inherited and must not use, and die with its parent.
+
+After a fork the child has its parent's signal handlers, wake-up descriptor, selectors, standard input and every open descriptor. Left as
+they are, a signal to the child runs the *parent's* asyncio handler, Ctrl-C prints a traceback for each worker, and a sibling's socket
+held open hides the sibling's death. So ``enter_child`` resets them, and ``fork_child`` never returns into the caller's frames.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import random
+import select
+import signal
+import sys
+import threading
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from ...lazy import lazy
+
+ctypes = lazy("ctypes")
+psutil = lazy("psutil")
+
+__all__ = [
+    "OPEN",
+    "be_subreaper",
+    "die_with_parent",
+    "enter_child",
+    "flush_streams",
+    "fork_child",
+    "name_process",
+    "own_rss",
+    "reseed",
+    "starting",
+]
+
+PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork
+CATCHABLE = {getattr(signal, name) for name in BLOCKED if hasattr(signal, name)}
+
+OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Channels of this process's runs: closed in every child that is forked, by us or by the user."""
+
+_starting = threading.RLock()
+
+
+def starting() -> Any:
+    """Return what is held while a run begins: a fork by another thread meanwhile would inherit the sockets in hand."""
+    return _starting
+
+
+def _begin_anew() -> None:
+    """Forget, in a child, what belongs to the parent: its channels, and the lock that it may hold."""
+    global _starting
+    _starting = threading.RLock()
+    for channel in list(OPEN):
+        if not getattr(channel, "kept", False):
+            channel.close()
+    OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+def fork_child(body: Callable[[], int], keep: Iterable[Any] = ()) -> int:
+    """Fork; the child runs ``body`` and leaves with its result. Signals are blocked over the fork, so none is handled half-way."""
+    flush_streams()
+    kept = list(keep)
+    for channel in kept:
+        OPEN.discard(channel)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
+    try:
+        pid = _fork_quietly()
+        if pid == 0:
+            _live(body, blocked)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    for channel in kept:
+        OPEN.add(channel)
+    return pid
+
+
+def _fork_quietly() -> int:
+    """Fork without the warning that there are threads: whoever decided to fork has looked at them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _live(body: Callable[[], int], blocked: Iterable[Any]) -> NoReturn:
+    status = 1
+    try:
+        enter_child()
+        signal.pthread_sigmask(signal.SIG_SETMASK, set(blocked) - CATCHABLE)
+        status = body()
+    except BaseException:  # the border of the process: nothing may return into the caller's frames
+        traceback.print_exc()
+    finally:
+        flush_streams()
+        os._exit(status)
+
+
+def enter_child() -> None:
+    """Reset what was inherited."""
+    _reset_signals()
+    threading.current_thread().name = "MainThread"
+    _replace_standard_input()
+    if faulthandler.is_enabled() or sys.stderr is not None:
+        _enable_faulthandler()
+    gc.freeze()
+
+
+def _replace_standard_input() -> None:
+    """Put the null device there, and wherever a standard stream is closed: another file must not get its number."""
+    held = []
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        held.append(null)
+    if 0 not in held:
+        os.dup2(null, 0)
+    os.close(null)
+
+
+def _enable_faulthandler() -> None:
+    try:
+        faulthandler.enable(2)
+    except (OSError, ValueError, RuntimeError):
+        return  # standard error is closed: crashes are told by the signal alone
+
+
+def _reset_signals() -> None:
+    """Give every signal its default; an interrupt does nothing here (a handler, not SIG_IGN, which exec would hand on)."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, _do_nothing)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _do_nothing(number: int, frame: Any) -> None:
+    """Take an interrupt that is meant for the caller."""
+
+
+def flush_streams() -> None:
+    """Write what waits in the standard streams, so that a child neither repeats nor swallows it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            continue  # closed
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when ``parent`` ends, whatever it is doing; elsewhere than on Linux a thread watches."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch_parent, args=(parent,), name="olympipe_ng watch", daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]
+    event = select.kevent(parent, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)  # type: ignore[attr-defined,unused-ignore]
+    queue.control([event], 1, None)
+    os._exit(1)
+
+
+def be_subreaper() -> None:
+    """Become the parent of what our children leave behind, so that it can be ended too."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reseed() -> None:
+    """Give this process randomness of its own: after a fork every worker would draw the same numbers."""
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(int.from_bytes(os.urandom(4), "little"))
+
+
+def own_rss() -> int:
+    """Return the bytes of memory that this process holds."""
+    if sys.platform == "linux":
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * PAGE
+    else:
+        return int(psutil.Process().memory_info().rss)
+
+
+def name_process(label: str) -> None:
+    """Show the stage's name in ``top``: 15 letters of it."""
+    if sys.platform == "linux":
+        with open(f"/proc/self/task/{os.getpid()}/comm", "w", encoding="utf-8", errors="replace") as file:
+            file.write(label[:15])

@@ -1,0 +1,244 @@
+"""The caller's side of a run with processes: starts the supervisor, and passes messages between it and the run.
+
+    Run ── send(event) ──► socket ──► supervisor
+    Run ◄── deliver, pull, finish ... ◄── I/O thread ◄── socket
+
+One thread, started after any fork. The supervisor's end without a ``FINISH`` is a failure of the run, never a hang.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ...errors import GraphError
+from ...failures import Kind, Note
+from ...origins import Origins
+from ...scheduler import messages as m
+from ...scheduler.statistics import NodeStatistics
+from ...transport.adopt import adopt
+from ...transport.by_value import ByValue
+from ...transport.encoding import Encoded
+from ...transport.explain import explain_unpicklable
+from ...transport.wire import Channel, channel_pair
+from ..codecs import EncodedCodec
+from ..contract import Job
+from . import protocol as p
+from .blas import threads_of_run
+from .boot import pack_plan
+from .children import OPEN, be_subreaper, fork_child, name_process, starting
+from .depot import CALLER
+from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, warn_of_size
+from .logs import LogDesk
+from .shared import SharedMemory
+from .starting import ForkStarter, choose_method, exec_child, take_settings
+from .supervisor import supervise
+
+__all__ = ["ProcessEngine"]
+
+
+class ProcessEngine:
+    """Carries out a run with processes."""
+
+    threaded = True
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._host = job.host
+        self._method = choose_method(job.config.start_method)
+        self._lock = threading.Lock()
+        shared = self._method == "fork"
+        self._shared = SharedMemory(CALLER, self._write)
+        self.codec: Any = EncodedCodec(
+            lambda: ByValue(self._define, shared=shared), store=self._shared, memory=self._shared, zero_copy=job.config.zero_copy
+        )
+        self._channel: Channel | None = None
+        self._pid = 0
+        self._process: Any = None
+        self._owner = os.getpid()
+        self._finished = False
+        self._open_sinks = {node.number for node in job.plan.sinks}
+        self._thread = threading.Thread(target=self._listen, name="olympipe_ng I/O", daemon=True)
+        self._asked = threading.Lock()
+        self._answer: Sequence[NodeStatistics] = ()
+        self._answered = threading.Event()
+        self._desk = LogDesk()
+
+    # --------------------------------------------------------------------------------------------------------- starting
+
+    def start(self) -> None:
+        check_descriptors(self._job.plan)
+        with starting():
+            self._begin()
+        self._thread.start()
+
+    def _begin(self) -> None:
+        with hold_standard():
+            mine, theirs = channel_pair()
+        self._channel = Channel(mine._sock, self._lock)
+        OPEN.add(self._channel)
+        settings = take_settings(self._method, self._job.config, threads_of_run(self._job.config.blas_threads, self._job.plan))
+        if self._method == "fork":
+            self._fork(theirs, settings)
+        else:
+            self._exec(theirs, settings)
+        theirs.close()
+
+    def _fork(self, theirs: Channel, settings: Any) -> None:
+        job, caller = self._job, os.getpid()
+        adopt(job.specs)
+
+        def body() -> int:
+            be_subreaper()
+            name_process("olympipe_ng")
+            starter = ForkStarter(job.specs, settings)
+            OPEN.add(theirs)
+            return supervise(theirs, job.plan, dict(job.specs), starter, caller)
+
+        self._pid = fork_child(body, keep=[theirs])
+        OPEN.discard(theirs)
+
+    def _exec(self, theirs: Channel, settings: Any) -> None:
+        graph, opaque = self._dump_graph()
+        if len(graph) > LARGE_CLOSURE:
+            warn_of_size([spec for spec in self._job.specs.values() if not spec.plan.hub], len(graph))
+        self._process = exec_child("supervisor", theirs.fileno(), settings.path, blas_threads=settings.blas_threads)
+        self._pid = self._process.pid
+        assert self._channel is not None
+        header = (p.GRAPH, pack_plan(self._job.plan), tuple(settings), (len(graph), len(opaque)))
+        self._channel.send(header, [graph, opaque])
+
+    def _dump_graph(self) -> tuple[bytes, bytes]:
+        """Pickle what workers need, and apart from it what the hub needs, which holds nothing of the user's."""
+        hub = {number: spec for number, spec in self._job.specs.items() if spec.plan.hub}
+        users = {number: spec for number, spec in self._job.specs.items() if not spec.plan.hub}
+        by_value = ByValue(shared=False)
+        try:
+            return by_value.dumps_graph(users), by_value.dumps_graph(hub)
+        except Exception as error:  # whatever the user's functions hold: name the stage
+            raise self._explain(users, error) from error
+
+    def _explain(self, specs: dict[int, Any], error: Exception) -> GraphError:
+        for spec in specs.values():
+            reason = explain_unpicklable(spec.stage, "stage")
+            if reason:
+                where = f"stage {spec.title} ({spec.declared_at})"
+                return GraphError(f"{where} cannot be sent to its workers under start_method={self._method!r}: {reason}")
+        return GraphError(f"this pipeline cannot be sent to its workers under start_method={self._method!r}: {error}")
+
+    # ---------------------------------------------------------------------------------------------------------- sending
+
+    def send(self, event: m.Event) -> None:
+        if isinstance(event, m.SourceFrame):
+            header, segments = p.pack_parcel(event.parcel)
+            self._write((p.SOURCE_FRAME, event.source, header, p.pack_notes(event.failures)), segments)
+            return
+        if isinstance(event, m.Took):
+            self._shared.tell_lent()
+        self._write(p.pack_event(event))
+
+    def _define(self, uid: str, blob: bytes) -> None:
+        self._write((p.DEFINE, uid), [blob])
+
+    def _write(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
+        channel = self._channel
+        if channel is not None and not channel.closed and os.getpid() == self._owner:
+            channel.send(header, segments, fds)
+
+    def wait(self) -> None:
+        raise AssertionError("this engine has a thread of its own")
+
+    def statistics(self) -> Sequence[NodeStatistics]:
+        with self._asked:
+            self._answered.clear()
+            if not self._finished:
+                self._write((p.STATISTICS,))
+                self._answered.wait(1.0)
+            return self._answer
+
+    # -------------------------------------------------------------------------------------------------------- listening
+
+    def _listen(self) -> None:
+        channel = self._channel
+        assert channel is not None
+        while (message := channel.receive()) is not None:
+            self._take(*message)
+        self._answered.set()
+        self._shared.over()
+        if not self._finished:
+            self._finished = True
+            summary = f"the supervisor process (pid {self._pid}) died"
+            note = Note(Kind.INTERNAL, summary=summary, hint="Was it killed? Its workers ended with it.")
+            self._host.finish_run(note, "", self._answer)
+
+    def _take(self, header: tuple[Any, ...], payload: memoryview) -> None:
+        kind, host = header[0], self._host
+        if self._desk.take(header):
+            return
+        if kind == p.RETIRED and not self._open_sinks:
+            return  # what was delivered and not taken yet is still read from there
+        if self._channel is not None and self._shared.take(header, payload, self._channel):
+            return
+        if kind == p.DELIVER:
+            host.deliver(header[1], Encoded.from_wire(header[3], payload), 0, header[2], Origins(header[4]))
+        elif kind == p.PULL:
+            host.pull(*header[1:])
+        elif kind == p.SINK_END:
+            self._open_sinks.discard(header[1])
+            host.sink_end(header[1], p.unpack_note(header[2]))
+        elif kind == p.CLOSE_SOURCE:
+            host.close_source(header[1])
+        elif kind == p.RECORD:
+            host.record(p.unpack_note(header[1]))
+        elif kind == p.WARN:
+            host.warn(header[1])
+        elif kind == p.DEFINE:
+            self.codec.by_value.learn(header[1], bytes(payload))
+        elif kind == p.STATISTICS:
+            self._answer = p.unpack_statistics(header[1])
+            self._answered.set()
+        elif kind == p.FINISH:
+            self._end(p.unpack_note(header[1]), header[2], p.unpack_statistics(header[3]))
+        elif kind == p.CRASH:
+            self._end(Note(Kind.INTERNAL, summary=f"the supervisor failed\n{header[1]}"), "", self._answer)
+
+    def _end(self, note: Note | None, complaint: str, statistics: Sequence[NodeStatistics]) -> None:
+        self._finished = True
+        self._answer = statistics
+        self._host.finish_run(note, complaint, statistics)
+
+    # ----------------------------------------------------------------------------------------------------------- ending
+
+    def close(self, seconds: float) -> list[str]:
+        """Wait for the supervisor's end, which means everybody's; kill it if it does not come."""
+        if os.getpid() != self._owner:
+            return []
+        until = time.monotonic() + seconds
+        if self._thread.ident is not None and threading.current_thread() is not self._thread:
+            self._thread.join(max(0.0, until - time.monotonic()))
+        if self._thread.is_alive() and self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self._thread.join(1.0)
+        if self._channel is not None:
+            OPEN.discard(self._channel)
+            self._channel.close()
+        self._desk.close()
+        if not self._host.unread:
+            self._shared.close()
+        self._reap()
+        return []
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+        elif self._pid:
+            try:
+                os.waitpid(self._pid, 0)
+            except ChildProcessError:
+                return
+        self._pid = 0
+

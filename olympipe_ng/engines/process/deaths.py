@@ -1,0 +1,98 @@
+"""How a worker ended, for the error that tells of it; and the end of what it left behind.
+
+    worker ── memfd, at its start ──► supervisor         faulthandler writes there when native code crashes
+    wait4  ── status, peak memory ──► death_note         signal or exit code, memory, hint, and that text
+
+The file has no name and belongs to the kernel: it is gone with the last of the two.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+from collections.abc import Collection
+from typing import Any
+
+from ... import units
+from ...failures import Kind, Note
+
+__all__ = ["death_note", "kill_orphans", "open_crash_file", "peak_of", "read_crash_file", "wait_for"]
+
+CRASH_TEXT = 65_536  # bytes of it that are kept
+ORDERED = "Something in it called os._exit(), or a library called exit()."
+MEMORY = "Out of memory? The kernel kills the largest process then."
+
+
+def open_crash_file() -> int | None:
+    """Have this process write its last words into a file without a name; ``None`` where there is no such thing."""
+    try:
+        fd = os.memfd_create("olympipe_ng crash")
+        faulthandler.enable(fd)
+    except (AttributeError, OSError):
+        return None  # not on this system, or no descriptor left: the words go to standard error
+    return fd
+
+
+def read_crash_file(fd: int | None) -> str:
+    """Return what a process wrote before it died, and close the file."""
+    if fd is None:
+        return ""
+    try:
+        return os.pread(fd, CRASH_TEXT, 0).decode(errors="replace").strip()
+    finally:
+        os.close(fd)
+
+
+def death_note(pid: int | None, status: int | None, peak: int, words: str) -> Note:
+    """Say how a worker ended."""
+    hint = ""
+    if status is not None and os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        how = f"was killed by {signal_name(number)}"
+        hint = MEMORY if number == signal.SIGKILL else ""
+    else:
+        code = os.WEXITSTATUS(status) if status is not None else None
+        how, hint = f"exited with code {code}", ORDERED
+    memory = f"; it held up to {units.size(peak)} of memory" if peak else ""
+    return Note(Kind.DIED, summary=f"its worker (pid {pid}) {how}{memory}", hint=hint, pid=pid, traceback=words)
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # a real-time signal has no name
+
+
+def peak_of(usage: Any) -> int:
+    """Return the most memory that a process held, in bytes."""
+    unit = 1 if os.uname().sysname == "Darwin" else 1024
+    return int(usage.ru_maxrss) * unit
+
+
+def wait_for(pid: int) -> None:
+    """Reap a process that is sure to end."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
+
+
+def kill_orphans(keep: Collection[int] = ()) -> None:
+    """Kill what workers left behind, and what that leaves behind: we are their parent now."""
+    while pids := [pid for pid in _children() if pid not in keep]:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            wait_for(pid)
+
+
+def _children() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []

@@ -1,0 +1,181 @@
+"""What workers log and print, brought to the caller's own loggers and streams, without ever holding up data.
+
+    worker: logging ──► RelayHandler ─┐                                        ┌─► the caller's logger of that name
+    worker: print   ──► RelayStream ──┴─ LOG, PRINT ─► supervisor ─► LogDesk ──┴─► the caller's sys.stdout, sys.stderr
+
+Lines travel whole. The desk is bounded, and a thread of its own works it off: a handler that is slow loses records, which are counted, but
+never delays an item. Where the caller's stream is the process's own, workers write to it directly, a line at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ...lazy import lazy
+from . import protocol as p
+
+logging = lazy("logging")
+
+__all__ = ["LogDesk", "is_own_stream", "relay"]
+
+DESK = 10_000  # records that may wait; more holds more memory behind a slow handler, less drops sooner
+CLOSE_SECONDS = 1.0  # for what waits at the end of a run
+LINE = 1 << 16  # characters of a line that never ends, before they are passed on
+
+Send = Callable[..., object]
+FIELDS = ("name", "levelno", "pathname", "lineno", "msg", "func", "sinfo")
+
+
+# ----------------------------------------------------------------------------------------------------------- in the worker
+
+
+def relay(send: Send, own_streams: tuple[bool, bool]) -> None:
+    """Have this worker's records and lines go to the caller."""
+    handler = _make_handler(send)
+    for logger in [logging.getLogger(), *list(logging.getLogger().manager.loggerDict.values())]:
+        if getattr(logger, "handlers", None):
+            logger.handlers = []
+        if getattr(logger, "propagate", True) is False:
+            logger.handlers = [handler]
+    logging.getLogger().handlers = [handler]
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is not None:
+            setattr(sys, name, _line_stream(number) if own_streams[number - 1] else RelayStream(number, send))
+
+
+def _line_stream(number: int) -> Any:
+    """Open a descriptor such that lines are written whole, one system call each."""
+    buffer = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
+    return io.TextIOWrapper(buffer, errors="backslashreplace", line_buffering=True)
+
+
+def _make_handler(send: Send) -> Any:
+    class RelayHandler(logging.Handler):  # type: ignore[misc,name-defined]
+        """Sends records as plain data: the texts, not the objects."""
+
+        def emit(self, record: Any) -> None:
+            try:
+                send((p.LOG, *plain_record(record)))
+            except Exception:  # as every handler: what is wrong with a record must not fail the item
+                self.handleError(record)
+
+    return RelayHandler()
+
+
+def plain_record(record: Any) -> tuple[Any, ...]:
+    """Return the parts of a record that every handler of the caller may ask for, as plain data."""
+    text = record.getMessage()
+    failure = record.exc_text or (logging.Formatter().formatException(record.exc_info) if record.exc_info else None)
+    attributes = {"created": record.created, "msecs": record.msecs, "process": record.process, "processName": record.processName}
+    attributes |= {"thread": record.thread, "threadName": record.threadName, "exc_text": failure, "relativeCreated": record.relativeCreated}
+    return record.name, record.levelno, record.pathname, record.lineno, text, record.funcName, record.stack_info, attributes
+
+
+class RelayStream(io.TextIOBase):
+    """A text stream whose lines are sent, whole."""
+
+    def __init__(self, number: int, send: Send) -> None:
+        self._number = number
+        self._send = send
+        self._rest = threading.local()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        waiting = getattr(self._rest, "text", "") + text
+        whole, newline, rest = waiting.rpartition("\n")
+        if len(rest) > LINE:
+            whole, newline, rest = waiting, "", ""
+        self._rest.text = rest
+        if whole or newline:
+            self._send((p.PRINT, self._number, whole + newline))
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what there is of a line."""
+        rest, self._rest.text = getattr(self._rest, "text", ""), ""
+        if rest:
+            self._send((p.PRINT, self._number, rest))
+
+
+# ----------------------------------------------------------------------------------------------------------- in the caller
+
+
+def is_own_stream(stream: Any, number: int) -> bool:
+    """Say whether a stream writes to the process's own descriptor, which workers inherit (nothing else knows its lines)."""
+    try:
+        return stream is None or (stream in (sys.__stdout__, sys.__stderr__) and stream.fileno() == number)
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+class LogDesk:
+    """Takes records and lines as they come, and works them off in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(DESK)
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+        self._closed = False
+
+    def take(self, header: tuple[Any, ...]) -> bool:
+        """Take a message that is a record or a line; ``False`` for any other."""
+        if header[0] == p.LOG:
+            self._put(lambda: _handle(header[1:]))
+        elif header[0] == p.PRINT:
+            self._put(lambda: _write(header[1], header[2]))
+        return header[0] in (p.LOG, p.PRINT)
+
+    def close(self) -> None:
+        """Work off what waits, for a while."""
+        if self._thread is None:
+            return
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=CLOSE_SECONDS)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(CLOSE_SECONDS)
+        self._closed = True
+        self._dropped += max(0, self._waiting.qsize() - 1) if self._thread.is_alive() else 0
+        self._thread = None
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            logging.getLogger("olympipe_ng").warning("%d lines and log records of workers were dropped: the handlers are too slow", dropped)
+
+    def _put(self, act: Callable[[], None]) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="olympipe_ng log", daemon=True)
+            self._thread.start()
+        try:
+            self._waiting.put_nowait(act)
+        except queue.Full:
+            self._dropped += 1
+
+    def _work(self) -> None:
+        while not self._closed and (act := self._waiting.get()) is not None:
+            try:
+                act()
+            except Exception:  # the user's handler or stream: no line may end this thread
+                self._dropped += 1
+
+
+def _handle(plain: tuple[Any, ...]) -> None:
+    name, level, path, line, text, function, stack, attributes = plain
+    record = logging.LogRecord(name, level, path, line, text, None, None, function, stack)
+    record.__dict__.update(attributes)
+    logger = logging.getLogger(name)
+    if logger.isEnabledFor(level):
+        logger.handle(record)
+
+
+def _write(number: int, text: str) -> None:
+    stream = sys.stdout if number == 1 else sys.stderr
+    if stream is not None:
+        stream.write(text)
+        stream.flush()

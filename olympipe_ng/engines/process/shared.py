@@ -1,0 +1,115 @@
+"""A process's part in shared memory: its own arena to write large buffers to, a reader of everybody else's. See ``transport.arena``.
+
+    encoder ── put ──► Arena ── SEGMENT (descriptor) ──► supervisor ── ACCEPT, FREE ──► Arena
+    decoder ── view, lend ──► Reader ◄── SEGMENT (descriptor) ── supervisor;  LENT, RETURNED, FETCH ──► supervisor
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Callable
+from typing import Any
+
+from ...transport.arena import Arena, Reader, arena_supported
+from ...transport.encoding import BufferRef
+from ...transport.wire import Buffer, Channel
+from . import protocol as p
+
+__all__ = ["SharedMemory"]
+
+Send = Callable[..., object]
+
+
+class SharedMemory:
+    """The ``Store`` of a process's encoders and the ``Memory`` of its decoders.
+
+    ``hear`` takes the messages that are here (credit for blocks, above all), ``await_answer`` one more, where nobody else does.
+    """
+
+    def __init__(
+        self, number: int, send: Send, *, hear: Callable[[], None] = lambda: None, await_answer: Callable[[], None] | None = None
+    ) -> None:
+        self._send = send
+        self._hear = hear
+        self._await_answer = await_answer
+        self._fetched: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._arena = Arena(number, self._announce) if arena_supported() else None
+        self._reader = Reader(self._fetch)
+
+    # ------------------------------------------------------------------------------------------------- writing and reading
+
+    def put(self, data: Buffer) -> BufferRef | None:
+        self._hear()
+        return None if self._arena is None else self._arena.put(data)
+
+    def free(self, ref: BufferRef) -> None:
+        if self._arena is not None:
+            self._arena.free(ref)
+
+    def view(self, ref: BufferRef) -> memoryview:
+        return self._reader.view(ref)
+
+    def lend(self, ref: BufferRef) -> memoryview:
+        return self._reader.lend(ref)
+
+    def trim(self) -> None:
+        """Give memory that is not used back to the system."""
+        if self._arena is not None:
+            self._arena.trim()
+
+    def tell_lent(self) -> None:
+        """Say what views live and which are gone; before the frames that they came from may be settled."""
+        lent = self._reader.take_lent()
+        if lent:
+            self._send((p.LENT, tuple(map(tuple, lent))))
+        returned = self._reader.take_returned()
+        if returned:
+            self._send((p.RETURNED, tuple(map(tuple, returned))))
+
+    # -------------------------------------------------------------------------------------------------------- messages
+
+    def take(self, header: tuple[Any, ...], payload: memoryview, channel: Channel) -> bool:
+        """Take a message that concerns shared memory; ``False`` for any other."""
+        kind = header[0]
+        if kind == p.SEGMENT:
+            self._reader.add(header[1], header[2], channel.descriptors.popleft() if channel.descriptors else ())
+        elif kind == p.FETCHED:
+            self._fetched.put(bytes(payload))
+        elif kind == p.RETIRED:
+            self._reader.forget(header[1])
+        elif kind == p.FREE:
+            for ref in header[1]:
+                self.free(BufferRef(*ref))
+        elif kind == p.ACCEPT and self._arena is not None:
+            (self._arena.accept if header[2] else self._arena.refuse)(header[1])
+        return kind in (p.SEGMENT, p.FETCHED, p.RETIRED, p.FREE, p.ACCEPT)
+
+    def _announce(self, segment: int, fd: int) -> None:
+        self._send((p.SEGMENT, segment), (), [fd])
+
+    def _fetch(self, ref: BufferRef) -> bytes:
+        """Ask for a block whose descriptor did not come: slower, and right."""
+        self._send((p.FETCH, tuple(ref)))
+        while True:
+            if self._await_answer is None:
+                return self._answer(self._fetched.get())
+            with contextlib.suppress(queue.Empty):
+                return self._answer(self._fetched.get_nowait())
+            self._await_answer()
+
+    def _answer(self, block: bytes | None) -> bytes:
+        if block is None:
+            self._fetched.put(None)
+            raise LookupError("this item lies in shared memory that could not be mapped here, and the run that kept it is over")
+        return block
+
+    def over(self) -> None:
+        """Take note that nobody answers any more."""
+        self._fetched.put(None)
+
+    def close(self) -> None:
+        self._reader.close()
+        if self._arena is not None:
+            self._arena.close()
+

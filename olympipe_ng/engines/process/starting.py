@@ -1,0 +1,289 @@
+"""How processes are begun: the supervisor from the caller, workers from the supervisor. One class for each start method.
+
+    fork         caller ─fork─► supervisor ─fork─► workers              everything is inherited, nothing is pickled
+    forkserver   caller ─exec─► supervisor ─fork─► template             the template loads the graph once,
+                                                    └─fork, fork─► workers   which become the supervisor's children
+    spawn        caller ─exec─► supervisor ─exec─► workers              each loads the graph
+
+``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no native thread but those that stop
+themselves at a fork (OpenBLAS's), and no CUDA context.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from ...failures import Kind, Note
+from ...lazy import lazy
+from ...transport.by_value import loads_graph
+from ...transport.wire import Channel, channel_pair
+from ...worker import StageSpec
+from ...worker.ticket import shortened_traceback, summarise
+from . import protocol as p
+from .blas import cap_threads, environment, threads_of_stage
+from .children import OPEN, die_with_parent, fork_child, name_process, reseed
+from .logs import is_own_stream, relay
+from .worker import WorkerProcess
+
+subprocess = lazy("subprocess")
+logging = lazy("logging")
+warnings = lazy("warnings")
+
+__all__ = ["ForkStarter", "Settings", "SpawnStarter", "Starter", "TemplateStarter", "choose_method", "exec_child", "live_as_worker"]
+
+SAFE_POOLS = ("openblas",)  # native threads that a fork handler stops
+UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libarrow", "libgrpc", "libtbb")
+
+
+class Settings(NamedTuple):
+    """What a process of a clean start must be given."""
+
+    method: str
+    caller: int
+    zero_copy: bool
+    blas_threads: int
+    argv: tuple[str, ...]
+    path: tuple[str, ...]
+    filters: tuple[tuple[str, str, str], ...]  # action, module and name of the category
+    log_level: int
+    own_streams: tuple[bool, bool]  # standard output and error are the caller's own descriptors
+
+
+def choose_method(asked: str) -> str:
+    """Resolve ``auto``."""
+    if asked != "auto":
+        return asked
+    if sys.platform == "darwin" or not hasattr(os, "fork"):
+        return "spawn"
+    return "fork" if sys.platform == "linux" and _may_fork() else "forkserver"
+
+
+def _may_fork() -> bool:
+    if threading.active_count() > 1:
+        return False
+    native = len(os.listdir("/proc/self/task")) - 1
+    if not native:
+        return True
+    maps = Path("/proc/self/maps").read_text(errors="replace")
+    return any(pool in maps for pool in SAFE_POOLS) and not any(library in maps for library in UNSAFE_LIBRARIES)
+
+
+# ------------------------------------------------------------------------------------------------------- beginning a worker
+
+
+class Starter(Protocol):
+    """Begins worker processes, for the supervisor."""
+
+    @property
+    def helpers(self) -> tuple[int, ...]:
+        """Return the children of the supervisor that are no workers."""
+
+    close_in_child: Callable[[], None]
+    """What a forked child must close of the supervisor's."""
+
+    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+        """Begin one; return its socket, and its pid if that is known already."""
+
+
+def _nothing() -> None:
+    """Close nothing: clean children inherit nothing."""
+
+
+class ForkStarter:
+    """Forks workers from the supervisor, which inherited the graph."""
+
+    helpers: tuple[int, ...] = ()
+
+    close_in_child: Callable[[], None] = staticmethod(_nothing)
+
+    def __init__(self, specs: Mapping[int, StageSpec], settings: Settings) -> None:
+        self._specs = specs
+        self._settings = settings
+
+    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+        mine, theirs = channel_pair()
+        supervisor = os.getpid()
+
+        def body() -> int:
+            mine.close()
+            self.close_in_child()
+            die_with_parent(supervisor)
+            return live_as_worker(theirs, worker, number, self._specs[node], self._settings, shared=True)
+
+        OPEN.add(mine)
+        pid = fork_child(body, keep=[theirs])
+        OPEN.discard(theirs)
+        theirs.close()
+        return mine, pid
+
+
+class SpawnStarter:
+    """Starts each worker as a fresh interpreter."""
+
+    helpers: tuple[int, ...] = ()
+
+    close_in_child: Callable[[], None] = staticmethod(_nothing)
+
+    def __init__(self, graph: bytes, settings: Settings) -> None:
+        self._graph = graph
+        self._settings = settings
+        self._processes: dict[int, Any] = {}
+
+    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+        mine, theirs = channel_pair()
+        process = exec_child("worker", theirs.fileno(), self._settings.path, blas_threads=self._settings.blas_threads)
+        theirs.close()
+        self._processes[process.pid] = process
+        process.returncode = 0  # reaped by the supervisor, by pid
+        mine.queue((p.SETUP, worker, node, number, os.getpid(), tuple(self._settings)), [self._graph])
+        return mine, process.pid
+
+
+class TemplateStarter:
+    """Asks the template to fork; the workers become children of the supervisor, who learns their pid from the template's answer."""
+
+    close_in_child: Callable[[], None] = staticmethod(_nothing)
+
+    def __init__(self, graph: bytes, settings: Settings) -> None:
+        self._graph = graph
+        self._settings = settings
+        self.begin()
+
+    def begin(self) -> None:
+        """Fork the template; again, if it died."""
+        self.template, pid = begin_template(self._graph, self._settings)
+        self.helpers = (pid,)
+
+    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+        mine, theirs = channel_pair()
+        self.template.send((p.FORK, worker, node, number), (), [theirs.fileno()])
+        theirs.close()
+        return mine, None
+
+
+def begin_template(graph: bytes, settings: Settings) -> tuple[Channel, int]:
+    """Fork the template from the supervisor, while that is a clean process with one thread."""
+    mine, theirs = channel_pair()
+    supervisor = os.getpid()
+
+    def body() -> int:
+        mine.close()
+        die_with_parent(supervisor)
+        name_process("olympipe forks")
+        return _live_as_template(theirs, graph, settings, supervisor)
+
+    pid = fork_child(body)
+    theirs.close()
+    return mine, pid
+
+
+def _live_as_template(channel: Channel, graph: bytes, settings: Settings, supervisor: int) -> int:
+    prepare(settings)
+    specs: Any = None
+    failure: BaseException | None = None
+    try:
+        specs = loads_graph(graph)
+    except BaseException as error:  # the user's modules are imported here: each worker reports it as its set-up
+        failure = error
+    while (message := channel.receive()) is not None:
+        _, worker, node, number = message[0]
+        (fd,) = channel.descriptors.popleft()
+        pid = _fork_twice(fd, worker, node, number, specs, failure, settings, supervisor)
+        channel.send((p.FORKED, worker, pid))
+    return 0
+
+
+def _fork_twice(
+    fd: int, worker: int, node: int, number: int, specs: Any, failure: BaseException | None, settings: Settings, supervisor: int
+) -> int:
+    """Fork a child that forks the worker and ends, so that the worker is the supervisor's child; return the worker's pid."""
+    reading, writing = os.pipe()
+
+    def life() -> int:
+        channel = _adopt(fd)
+        if channel.receive() is None:  # the word that the one between has ended
+            return 1
+        die_with_parent(supervisor)
+        if failure is not None:
+            return fail_set_up(channel, node, failure)
+        return live_as_worker(channel, worker, number, specs[node], settings, shared=False)
+
+    def between() -> int:
+        pid = fork_child(life)
+        os.write(writing, pid.to_bytes(8, "little"))
+        return 0
+
+    child = fork_child(between)
+    os.close(writing)
+    os.close(fd)
+    pid = int.from_bytes(os.read(reading, 8), "little")
+    os.close(reading)
+    os.waitpid(child, 0)
+    return pid
+
+
+# ------------------------------------------------------------------------------------------------------- a clean process
+
+
+def exec_child(role: str, fd: int, path: tuple[str, ...], *, blas_threads: int = 0) -> Any:
+    """Start a fresh interpreter that calls ``boot.<role>(fd)``."""
+    code = f"import sys; sys.path[:] = {list(path)!r}; from olympipe_ng.engines.process.boot import {role}; {role}({fd})"
+    flags = subprocess._args_from_interpreter_flags()
+    command = [sys.executable, *flags, "-c", code]
+    return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
+
+
+def _adopt(fd: int) -> Channel:
+    return Channel(socket.socket(fileno=fd))
+
+
+def take_settings(method: str, config: Any, blas_threads: int) -> Settings:
+    """Note down what a clean process must be told of this one."""
+    filters = tuple(
+        (action, category.__module__, category.__qualname__)
+        for action, text, category, module, line in warnings.filters
+        if text is None and module is None and not line
+    )
+    level = logging.getLogger().level
+    path = tuple(entry or os.getcwd() for entry in sys.path)
+    own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
+    return Settings(method, os.getpid(), bool(config.zero_copy), blas_threads, tuple(sys.argv), path, filters, level, own)
+
+
+def prepare(settings: Settings) -> None:
+    """Be as the caller is: arguments, module path, warning filters, log level."""
+    sys.argv[:] = list(settings.argv)
+    sys.path[:] = list(settings.path)
+    for action, module, name in reversed(settings.filters):
+        category = getattr(sys.modules.get(module), name, None)
+        if category is not None:
+            warnings.simplefilter(action, category)
+    logging.getLogger().setLevel(settings.log_level)
+
+
+def fail_set_up(channel: Channel, node: int, error: BaseException) -> int:
+    """Tell that the stage could not even be loaded here, and wait for the word to end."""
+    note = Note(Kind.SETUP, summary=summarise(error), traceback=shortened_traceback(error), pid=os.getpid(), node=node)
+    channel.send((p.SETUP_FAILED, p.pack_note(note)))
+    while (message := channel.receive()) is not None:
+        if message[0][0] == p.STOP:
+            channel.send((p.GONE, None))
+            return 0
+    return 1
+
+
+def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, settings: Settings, *, shared: bool) -> int:
+    """Be a worker, until told to stop."""
+    name_process(spec.plan.label)
+    reseed()
+    cap_threads(threads_of_stage(spec.stage.config.blas_threads, settings.blas_threads))
+    process = WorkerProcess(channel, worker, number, spec, shared=shared, zero_copy=settings.zero_copy)
+    relay(process.say, settings.own_streams)
+    return process.run()
+

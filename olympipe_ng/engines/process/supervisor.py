@@ -1,0 +1,399 @@
+"""The supervisor: the scheduler's loop in a process of its own, one socket to the caller and one to each worker.
+
+    poll ──► messages ──► events ──► Scheduler ──► commands ──► messages, queued ──► flushed as far as the sockets take them
+
+It never blocks, and never imports, unpickles or runs anything of the user's. It is the workers' parent and reaps them; a worker's end is
+known from its socket or its pidfd, whichever speaks first (what the worker forked may hold the socket; the pidfd waits for a large process
+to be torn down). When the caller is gone it kills all it has started, and goes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import traceback
+from typing import Any
+
+from ...failures import Note
+from ...plan import Plan
+from ...scheduler import messages as m
+from ...scheduler.statistics import take_statistics
+from ...transport.wire import Channel
+from ...worker import StageSpec
+from ..bench import Bench
+from ..codecs import HubCodec
+from ..driver import Driver
+from . import protocol as p
+from .deaths import death_note, kill_orphans, peak_of, read_crash_file, wait_for
+from .depot import CALLER, Depot
+from .poller import Poller
+from .record import WorkerRecord
+from .starting import Starter, TemplateStarter
+
+__all__ = ["Supervisor", "supervise"]
+
+GRACE = 1.0  # seconds for the item in hand when a worker is no longer wanted; more delays every stop, less kills what would have ended
+LOG_BYTES = 8 << 20  # waiting for the caller: beyond it lines and log records are dropped, and counted
+DEATH_WAIT = 0.5  # seconds between the end of a worker's socket and its exit status
+
+
+class Supervisor(Driver):
+    """Carries out a run with processes."""
+
+    def __init__(self, caller: Channel, plan: Plan, specs: dict[int, StageSpec], starter: Starter, caller_pid: int) -> None:
+        super().__init__(plan)
+        self._caller = caller
+        self._specs = specs
+        self._starter = starter
+        self._poller = Poller()
+        self._workers: dict[int, WorkerRecord] = {}
+        self._hub = Bench(lambda text: self._tell((p.WARN, text)))
+        self._hub_workers: set[int] = set()
+        self._definitions: dict[str, bytes] = {}  # classes that travel by value
+        self._caller_gone = False
+        self._dropped_lines = 0
+        self._depot = Depot(self._channel_of, self.spool)
+        self.read_block, self.let_go = self._depot.read, self._depot.release
+        starter.close_in_child = self._depot.close
+        self._poller.watch(caller.fileno(), self._from_caller)
+        self._poller.watch_pid(caller_pid, self._caller_died)
+        if isinstance(starter, TemplateStarter):
+            self._poller.watch(starter.template.fileno(), self._from_template)
+
+    # --------------------------------------------------------------------------------------------------------- the loop
+
+    def run(self) -> None:
+        """Serve until the run is over or the caller is gone."""
+        self.begin()
+        self._poller.flush([self._caller, *(worker.channel for worker in self._workers.values())])
+        while not self._caller_gone and not (self.scheduler.finished and not self._caller.pending):
+            self._wait()
+            self._kill_overdue()
+            self.turn()
+            self._poller.flush([self._caller, *(worker.channel for worker in self._workers.values())])
+        self._hub.close()
+        self.kill_all()
+
+    def _wait(self) -> None:
+        self._poller.wait(self._timeout())
+        if not self.events and self.remaining() == 0.0:
+            self.events.append(m.Due())
+
+    def _timeout(self) -> float | None:
+        now = time.monotonic()
+        times = [worker.kill_at - now for worker in self._workers.values() if worker.kill_at is not None]
+        times += [worker.lost_at + DEATH_WAIT - now for worker in self._workers.values() if worker.lost_at is not None]
+        remaining = self.remaining()
+        if remaining is not None:
+            times.append(remaining)
+        return max(0.0, min(times)) if times else None
+
+    # ------------------------------------------------------------------------------------------------------ the caller
+
+    def _tell(self, header: tuple[Any, ...], segments: Any = ()) -> None:
+        self._caller.queue(header, segments)
+
+    def _from_caller(self, mask: int) -> None:
+        for header, payload in self._caller.receive_nowait():
+            if header[0] == p.SOURCE_FRAME:
+                parcel = p.unpack_parcel(header[2], payload)
+                self._depot.hold(parcel.payload)
+                self.events.append(m.SourceFrame(header[1], parcel, p.unpack_notes(header[3])))
+            elif header[0] == p.EVENT:
+                self.events.append(p.unpack_event(header))
+            elif header[0] == p.DEFINE:
+                self._define(header, payload, None)
+            elif self._depot.take(CALLER, header, self._caller):
+                continue
+            elif header[0] == p.STATISTICS:
+                self._tell((p.STATISTICS, p.pack_statistics(take_statistics(self.scheduler.state))))
+        if self._caller.closed:
+            self._caller_gone = True
+
+    def _channel_of(self, number: int) -> Channel | None:
+        if number == CALLER:
+            return self._caller
+        worker = self._workers.get(number)
+        return None if worker is None else worker.channel
+
+    def _caller_died(self, mask: int) -> None:
+        self._caller_gone = True
+
+    def _define(self, header: tuple[Any, ...], blob: memoryview, sender: WorkerRecord | None) -> None:
+        """Pass a class's definition on to everybody who may meet its instances: once, though several may define it."""
+        if header[1] in self._definitions:
+            return
+        self._definitions[header[1]] = bytes(blob)
+        if sender is not None:
+            self._tell(header, [blob])
+        for worker in self._workers.values():
+            if worker is not sender and worker.pid is not None:
+                worker.channel.queue(header, [blob])
+
+    # ------------------------------------------------------------------------------------------------------ the workers
+
+    def _from_template(self, mask: int) -> None:
+        starter = self._starter
+        assert isinstance(starter, TemplateStarter)
+        for header, _ in starter.template.receive_nowait():
+            worker = self._workers.get(header[1])
+            if worker is not None:
+                worker.pid = header[2]
+                worker.pidfd = self._poller.watch_pid(header[2], lambda mask, worker=worker: self._died(worker))  # type: ignore[misc]
+                worker.channel.queue((p.SETUP,))
+                self._introduce(worker)
+        if starter.template.closed:
+            self._begin_template_again(starter)
+
+    def _begin_template_again(self, starter: TemplateStarter) -> None:
+        """Replace the process that forks the workers; those that it was asked for count as dead, and are asked for again."""
+        self._poller.unwatch(starter.template.fileno())
+        starter.template.close()
+        starter.begin()
+        self._poller.watch(starter.template.fileno(), self._from_template)
+        for worker in [worker for worker in self._workers.values() if worker.pid is None]:
+            self._forget(worker)
+            self.events.append(m.WorkerDied(worker.number, self._obituary(worker)))
+
+    def _from_worker(self, worker: WorkerRecord) -> None:
+        if worker.channel.closed:
+            return
+        for header, payload in worker.channel.receive_nowait():
+            self._hear(worker, header, payload)
+        self._look_for_end(worker)
+
+    def _look_for_end(self, worker: WorkerRecord) -> None:
+        if worker.channel.closed:
+            self._poller.unwatch(worker.channel.fileno())
+            worker.lost_at = time.monotonic()
+            self._died(worker)
+
+    def _hear(self, worker: WorkerRecord, header: tuple[Any, ...], payload: memoryview) -> None:
+        kind = header[0]
+        if kind == p.DONE:
+            done = p.unpack_done(header, payload, worker.number)
+            self._hold_outputs(done)
+            self.events.append(done)
+        elif self._depot.take(worker.number, header, worker.channel):
+            return
+        elif kind == p.READY:
+            self.events.append(m.WorkerReady(worker.number, header[1], p.unpack_state(header[2])))
+        elif kind == p.SETUP_FAILED:
+            self.events.append(m.SetupFailed(worker.number, p.unpack_note(header[1])))
+        elif kind == p.CLOSING:
+            worker.kill_at = time.monotonic() + self.scheduler.state.plan.close_timeout
+        elif kind == p.LAST_WORDS:
+            fds = worker.channel.descriptors.popleft() if worker.channel.descriptors else ()
+            worker.crash_file = fds[0] if fds else None
+        elif kind == p.WORN:
+            self.events.append(m.WorkerWorn(worker.number))
+        elif kind == p.GONE:
+            worker.said_gone, worker.gone_note = True, p.unpack_note(header[1])
+        elif kind == p.DEFINE:
+            self._define(header, payload, worker)
+        elif kind not in (p.LOG, p.PRINT) or self._caller.pending < LOG_BYTES:
+            self._tell(header)
+        else:
+            self._dropped_lines += 1
+
+    def _died(self, worker: WorkerRecord) -> None:
+        """Take note of a worker's end: first what it said, then how it went."""
+        if worker.number not in self._workers:
+            return
+        if not worker.channel.closed:
+            for header, payload in worker.channel.receive_nowait():
+                self._hear(worker, header, payload)
+        if not self._reap(worker):
+            return  # its status comes with its pidfd, or with the next look
+        self._forget(worker)
+        if worker.late_note is not None:
+            self.events.append(m.WorkerDied(worker.number, worker.late_note))
+        elif worker.told_to_stop or worker.said_gone:
+            self.events.append(m.WorkerGone(worker.number, worker.gone_note))
+        else:
+            self.events.append(m.WorkerDied(worker.number, self._obituary(worker)))
+        self._kill_leavings()
+
+    def _obituary(self, worker: WorkerRecord) -> Note:
+        """Say how a worker ended, and whose it was; the caller adds the line, and where an item is to blame a worker adds that."""
+        plan = self.scheduler.state.nodes[worker.node].plan
+        words, worker.crash_file = read_crash_file(worker.crash_file), None
+        return death_note(worker.pid, worker.status, worker.peak, words)._replace(stage=f"{plan.number} {plan.label!r}", node=plan.number)
+
+    def _reap(self, worker: WorkerRecord) -> bool:
+        """Fetch the exit status; ``False`` if it is not there yet."""
+        if worker.status is None and worker.pid is not None:
+            try:
+                pid, status, usage = os.wait4(worker.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status, usage = worker.pid, 0, None
+            if pid == 0:
+                overdue = worker.lost_at is not None and time.monotonic() > worker.lost_at + DEATH_WAIT
+                if overdue:
+                    self._kill(worker)
+                return False
+            worker.status, worker.peak = status, peak_of(usage) if usage else 0
+        return worker.pid is not None or worker.channel.closed
+
+    def _forget(self, worker: WorkerRecord) -> None:
+        del self._workers[worker.number]
+        self._depot.gone(worker.number)
+        if worker.pidfd is not None:
+            self._poller.unwatch(worker.pidfd)
+            os.close(worker.pidfd)
+        if worker.channel.fileno() >= 0:
+            self._poller.unwatch(worker.channel.fileno())
+        worker.channel.close()
+        if worker.crash_file is not None and (worker.told_to_stop or worker.said_gone or worker.late_note is not None):
+            os.close(worker.crash_file)
+            worker.crash_file = None
+
+    def _kill_leavings(self) -> None:
+        """End what a worker left behind, unless one of our children may be a worker that is just being born."""
+        pids = [worker.pid for worker in self._workers.values()]
+        if None not in pids:
+            kill_orphans({*pids, *self._starter.helpers})  # type: ignore[arg-type]
+
+    def _kill(self, worker: WorkerRecord) -> None:
+        if worker.pid is not None and worker.status is None:
+            try:
+                os.kill(worker.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    def _kill_overdue(self) -> None:
+        """Kill who was told to stop and did not; look again for who has lost its socket."""
+        now = time.monotonic()
+        for worker in list(self._workers.values()):
+            if worker.kill_at is not None and worker.kill_at <= now:
+                worker.kill_at = None
+                self._kill(worker)
+            if worker.lost_at is not None and now > worker.lost_at:
+                self._died(worker)
+
+    def kill_all(self) -> None:
+        """Kill what is left, and what that has left behind."""
+        for worker in list(self._workers.values()):
+            self._kill(worker)
+        for worker in list(self._workers.values()):
+            if worker.pid is not None and worker.status is None:
+                wait_for(worker.pid)
+            self._forget(worker)
+            read_crash_file(worker.crash_file)
+        kill_orphans()
+
+    # -------------------------------------------------------------------------------------------------------- commands
+
+    def start_worker(self, command: m.StartWorker) -> None:
+        spec = self.scheduler.state.nodes[command.node].plan
+        if spec.hub:
+            self._hub_workers.add(command.worker)
+            self.events.append(self._hub.start(command, self._specs[command.node], HubCodec(self._depot.lease)))
+            return
+        channel, pid = self._starter.start(command.worker, command.node, command.number)
+        worker = WorkerRecord(command.worker, command.node, channel, pid)
+        self._workers[command.worker] = worker
+        self._poller.watch(channel.fileno(), lambda mask: self._from_worker(worker))
+        if pid is not None:
+            worker.pidfd = self._poller.watch_pid(pid, lambda mask: self._died(worker))
+            self._introduce(worker)
+
+    def _introduce(self, worker: WorkerRecord) -> None:
+        """Tell a worker what was said before it was there; not sooner than its first word, which a forked one waits for."""
+        for uid, blob in self._definitions.items():
+            worker.channel.queue((p.DEFINE, uid), [blob])
+        if worker.told_to_stop:
+            worker.channel.queue((p.STOP,))
+
+    def dispatch(self, command: m.Dispatch) -> None:
+        if command.worker in self._hub_workers:
+            self._from_hub(self._hub.dispatch(command))
+        elif command.worker in self._workers:
+            channel = self._workers[command.worker].channel
+            if command.frame is not None:
+                self._depot.before(command.worker, channel, command.frame.payload)
+            channel.queue(*p.pack_dispatch(command))
+
+    def _from_hub(self, events: list[m.Event]) -> None:
+        for event in events:
+            if isinstance(event, m.Done):
+                self._hold_outputs(event)
+            self.events.append(event)
+        self._depot.settle()
+
+    def _hold_outputs(self, done: m.Done) -> None:
+        for _, parcel in done.outputs:
+            self._depot.hold(parcel.payload)
+
+    def grant(self, command: m.Grant) -> None:
+        if command.worker in self._hub_workers:
+            self._from_hub(self._hub.grant(command))
+        elif command.worker in self._workers:
+            self._workers[command.worker].channel.queue((p.GRANT, command.ticket, command.allowance))
+
+    def cancel(self, command: m.Cancel) -> None:
+        if command.worker in self._hub_workers:
+            self._from_hub(self._hub.cancel(command.worker, command.ticket))
+        elif command.worker in self._workers:
+            self._workers[command.worker].channel.queue((p.CANCEL, command.ticket))
+
+    def stop_worker(self, command: m.StopWorker) -> None:
+        if command.worker in self._hub_workers:
+            self.events.append(self._hub.stop(command.worker))
+            return
+        worker = self._workers.get(command.worker)
+        if worker is not None:
+            worker.told_to_stop = True
+            worker.kill_at = time.monotonic() + (GRACE if command.abandon else GRACE + self.scheduler.state.plan.close_timeout)
+            if worker.pid is not None:
+                worker.channel.queue((p.STOP,))
+
+    def kill_worker(self, command: m.KillWorker) -> None:
+        worker = self._workers.get(command.worker)
+        if worker is not None:
+            worker.late_note = command.note
+            self._kill(worker)
+
+    def deliver(self, command: m.Deliver) -> None:
+        payload = command.frame.payload.cut(command.lo, command.hi)
+        self._depot.before(CALLER, self._caller, payload)
+        origins = p.pack_origins(command.frame.origins[command.lo : command.hi])
+        self._tell((p.DELIVER, command.sink, payload.count, payload.header(), origins), payload.segments())
+
+    def sink_end(self, command: m.SinkEnd) -> None:
+        self._tell((p.SINK_END, command.sink, p.pack_note(command.note)))
+
+    def release(self, command: m.Release) -> None:
+        self._depot.release(command.frame.payload)
+        command.frame.payload = None
+
+    def pull(self, command: m.Pull) -> None:
+        self._tell((p.PULL, *command))
+
+    def close_source(self, command: m.CloseSource) -> None:
+        self._tell((p.CLOSE_SOURCE, command.source))
+
+    def record(self, command: m.Record) -> None:
+        self._tell((p.RECORD, p.pack_note(command.note)))
+
+    def warn(self, command: m.Warn) -> None:
+        self._tell((p.WARN, command.text))
+
+    def finish(self, command: m.Finish) -> None:
+        if self._dropped_lines:
+            self._tell((p.WARN, f"{self._dropped_lines} lines and log records of workers were dropped: they came too fast"))
+        statistics = p.pack_statistics(take_statistics(self.scheduler.state))
+        self._tell((p.FINISH, p.pack_note(command.note), command.complaint, statistics))
+
+
+def supervise(caller: Channel, plan: Plan, specs: dict[int, StageSpec], starter: Starter, caller_pid: int) -> int:
+    """Be the supervisor; a bug of ours is told to the caller before everything is taken down."""
+    supervisor = Supervisor(caller, plan, specs, starter, caller_pid)
+    try:
+        supervisor.run()
+    except BaseException:  # a bug of ours: the caller must learn of it rather than wait
+        supervisor.kill_all()
+        caller.send((p.CRASH, traceback.format_exc()))
+        return 1
+    return 0

@@ -1,0 +1,230 @@
+"""A worker process: tickets in from one socket, ``Done`` out of it.
+
+    receive ──► Dispatch ──► StageWorker.run ──► send Done ──► receive ...          one lane: all in the main thread
+    receive ──► LaneGroup (threads, or an event loop) ──► send Done                 several lanes
+
+It ends when told to, and at once when the supervisor is gone (``children.die_with_parent``), busy or not.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from ...failures import Kind
+from ...scheduler import messages as m
+from ...transport.by_value import ByValue
+from ...transport.wire import Channel
+from ...worker import NOBODY, StageSpec, StageWorker, drive
+from ..codecs import EncodedCodec
+from ..lanes import LaneGroup
+from . import protocol as p
+from .children import own_rss
+from .deaths import open_crash_file
+from .shared import SharedMemory
+
+__all__ = ["WorkerProcess"]
+
+IDLE = 1.0  # seconds without work after which shared memory is given back; less would give back what the next item needs
+
+
+class PartCodec(EncodedCodec):
+    """As ``EncodedCodec``, for payloads that were cut before they were sent."""
+
+    def open(self, payload: Any, lo: int, hi: int) -> Any:
+        return super().open(payload, 0, hi - lo)
+
+
+class WorkerProcess:
+    """The life of a worker, from its socket to its exit status."""
+
+    def __init__(self, channel: Channel, worker: int, number: int, spec: StageSpec, *, shared: bool, zero_copy: bool) -> None:
+        self._channel = channel
+        self._worker = worker
+        self._lock = threading.Lock()
+        own = spec.stage.config.zero_copy
+        self._lanes = spec.stage.is_async or spec.plan.lanes > 1
+        pump = None if self._lanes else self._await_one
+        self._shared = SharedMemory(worker, self._send, hear=self._hear_alone, await_answer=pump)
+        self._codec = PartCodec(
+            lambda: ByValue(self._define, shared=shared),
+            store=self._shared,
+            memory=self._shared,
+            zero_copy=zero_copy if own is None else own,
+        )
+        self._spec = spec
+        self._max_rss = spec.stage.config.max_rss_per_worker
+        self._number = number
+        self._sender = 0  # the thread that is sending
+        self._lines: deque[tuple[Any, ...]] = deque()
+        self._cancelled: set[int] = set()
+        self._waiting: deque[tuple[Any, Any]] = deque()  # messages that came while an item was in hand
+
+    def run(self) -> int:
+        """Serve until told to stop; return the exit status."""
+        crash_file = open_crash_file()
+        if crash_file is not None:
+            self._send((p.LAST_WORDS,), (), [crash_file])
+        return self._run_lanes() if self._lanes else self._run_alone()
+
+    def say(self, header: tuple[Any, ...]) -> None:
+        """Send a line or a log record; one that is born while this thread is sending waits for the next."""
+        self._lines.append(header)
+        if self._sender != threading.get_ident():
+            while self._lines:
+                self._send(self._lines.popleft())
+
+    def _send(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
+        with self._lock:
+            self._sender = threading.get_ident()
+            try:
+                self._channel.send(header, segments, fds)
+            finally:
+                self._sender = 0
+
+    def _warn(self, text: str) -> None:
+        self._send((p.WARN, text))
+
+    def _define(self, uid: str, blob: bytes) -> None:
+        self._send((p.DEFINE, uid), [blob])
+
+    def _told(self, done: m.Done) -> None:
+        if self._max_rss is not None and own_rss() > self._max_rss:
+            self._max_rss = None  # said once
+            self._send((p.WORN,))
+        self._shared.tell_lent()
+        self._send(*p.pack_done(done))
+
+    # -------------------------------------------------------------------------------------------------- one lane
+
+    def _run_alone(self) -> int:
+        core = StageWorker(self._spec, self._number, self._codec, warn=self._warn, cancelled=self._is_cancelled)
+        try:
+            core.setup()
+        except BaseException as error:  # the user's initializer or constructor, whatever it raised
+            self._send((p.SETUP_FAILED, p.pack_note(core.setup_note(error))))
+            return self._wait_for_stop()
+        self._send((p.READY, os.getpid(), core.state and tuple(core.state)))
+        while (message := self._next()) is not None:
+            header, payload = message
+            if header[0] == p.STOP:
+                return self._close(core)
+            if header[0] == p.DISPATCH:
+                self._run_ticket(core, p.unpack_dispatch(header, payload))
+            else:
+                self._take(header, payload)
+        return 1
+
+    def _run_ticket(self, core: StageWorker, dispatch: m.Dispatch) -> None:
+        if dispatch.ticket in self._cancelled:
+            self._told(m.Done(self._worker, dispatch.ticket, dispatch.lo))
+        else:
+            drive(core.run(dispatch), self._told, self._room)
+        self._cancelled.discard(dispatch.ticket)
+
+    def _next(self) -> tuple[Any, Any] | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        if not self._channel.poll_readable(IDLE):
+            self._shared.trim()  # nothing to do: give back memory that busier times needed
+        return self._channel.receive()
+
+    def _take(self, header: tuple[Any, ...], payload: memoryview) -> bool:
+        """Take a message that does not have to wait for the item in hand; ``False`` for any other."""
+        if header[0] == p.CANCEL:
+            self._cancelled.add(header[1])
+        elif header[0] == p.DEFINE:
+            self._codec.by_value.learn(header[1], bytes(payload))
+        else:
+            return self._shared.take(header, payload, self._channel)
+        return True
+
+    def _hear(self) -> None:
+        """Take the messages that are here: those that concern tickets in hand now, the others later."""
+        while self._channel.poll_readable():
+            self._await_one()
+
+    def _hear_alone(self) -> None:
+        """Take credit for blocks before a new one is asked for, where nobody else listens."""
+        if not self._lanes:
+            self._hear()
+
+    def _await_one(self) -> None:
+        """Wait for one message."""
+        message = self._channel.receive()
+        if message is None:
+            os._exit(1)
+        if not self._take(*message):
+            self._waiting.append(message)
+
+    def _is_cancelled(self, ticket: int) -> bool:
+        self._hear()
+        return ticket in self._cancelled
+
+    def _room(self, ticket: int) -> int:
+        """Wait for room, or for the word that nobody wants the rest."""
+        while ticket not in self._cancelled:
+            message = self._channel.receive()
+            if message is None:
+                os._exit(1)
+            header = message[0]
+            if header[0] == p.GRANT and header[1] == ticket:
+                return int(header[2])
+            if not self._take(*message):
+                self._waiting.append(message)
+        return NOBODY
+
+    def _close(self, core: StageWorker) -> int:
+        self._send((p.CLOSING,))
+        note = None
+        try:
+            core.close()
+        except BaseException as error:  # the user's close_method
+            note = core.setup_note(error, Kind.CLOSE)
+        self._send((p.GONE, p.pack_note(note)))
+        return 0
+
+    def _wait_for_stop(self) -> int:
+        while (message := self._next()) is not None:
+            if message[0][0] == p.STOP:
+                self._send((p.GONE, None))
+                return 0
+        return 1
+
+    # ---------------------------------------------------------------------------------------------- several lanes
+
+    def _run_lanes(self) -> int:
+        gone = threading.Event()
+        group = LaneGroup(self._worker, self._spec, self._number, self._codec, lambda event: self._tell_event(event, gone), self._warn)
+        group.start()
+        while (message := self._channel.receive()) is not None:
+            header, payload = message
+            if header[0] == p.DISPATCH:
+                group.dispatch(p.unpack_dispatch(header, payload))
+            elif header[0] == p.GRANT:
+                group.grant(m.Grant(self._worker, header[1], header[2]))
+            elif header[0] == p.CANCEL:
+                group.cancel(m.Cancel(self._worker, header[1]))
+            elif header[0] == p.STOP:
+                self._send((p.CLOSING,))
+                group.stop()
+                gone.wait()
+                return 0
+            else:
+                self._take(header, payload)
+        return 1
+
+    def _tell_event(self, event: m.Event, gone: threading.Event) -> None:
+        if isinstance(event, m.Done):
+            self._told(event)
+        elif isinstance(event, m.WorkerReady):
+            self._send((p.READY, event.pid, event.state and tuple(event.state)))
+        elif isinstance(event, m.SetupFailed):
+            self._send((p.SETUP_FAILED, p.pack_note(event.note)))
+        elif isinstance(event, m.WorkerGone):
+            self._send((p.GONE, p.pack_note(event.note)))
+            gone.set()
+

@@ -1,0 +1,143 @@
+"""Workers are threads of the calling process: for functions that release the GIL, or that must share memory with the caller.
+
+    caller ── events ──► inbox ──► scheduler thread ── Dispatch ──► lanes (threads, or an event loop) ── Done ──► inbox
+
+The same scheduler as everywhere, in a thread. A thread cannot be killed: an item that exceeds its ``timeout`` fails and its thread is
+left behind, replaced (it ends when the function returns; until then it is named in the log).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..scheduler import messages as m
+from ..scheduler.statistics import NodeStatistics, take_statistics
+from .codecs import EncodedCodec, HubCodec, ObjectCodec
+from .contract import Job
+from .driver import LocalDriver
+from .lanes import LaneGroup
+
+__all__ = ["ThreadEngine"]
+
+
+class _Question(NamedTuple):
+    """Somebody wants to know how the run stands."""
+
+    answer: queue.SimpleQueue[Sequence[NodeStatistics]]
+
+
+class ThreadEngine(LocalDriver):
+    """Carries out a run with threads."""
+
+    threaded = True
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.codec: Any = EncodedCodec() if job.config.copy_items else ObjectCodec()
+        self._inbox: queue.SimpleQueue[m.Event | _Question] = queue.SimpleQueue()
+        self._groups: dict[int, LaneGroup] = {}
+        self._left: list[LaneGroup] = []
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._loop,), name="olympipe_ng scheduler", daemon=True)
+
+    def hub_codec(self) -> Any:
+        return HubCodec() if self.job.config.copy_items else self.codec
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def send(self, event: m.Event) -> None:
+        self._inbox.put(event)
+
+    def wait(self) -> None:
+        raise AssertionError("this engine has threads of its own")
+
+    def statistics(self) -> Sequence[NodeStatistics]:
+        """Ask the scheduler's thread, or look where that has ended."""
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            answer: queue.SimpleQueue[Sequence[NodeStatistics]] = queue.SimpleQueue()
+            self._inbox.put(_Question(answer))
+            with contextlib.suppress(queue.Empty):
+                return answer.get(timeout=1.0)
+        return take_statistics(self.scheduler.state)
+
+    def close(self, seconds: float) -> list[str]:
+        until = time.monotonic() + seconds
+        self._thread.join(max(0.0, until - time.monotonic()))
+        groups = [*self._groups.values(), *self._left]
+        return [name for group in groups for name in group.join(max(0.0, until - time.monotonic()))]
+
+    def _loop(self) -> None:
+        self.begin()
+        while not self.scheduler.finished:
+            self._collect()
+            self.turn()
+        self.hub.close()
+        self.spool.close()
+
+    def _collect(self) -> None:
+        """Wait for an event or the scheduler's deadline, and take all that is there."""
+        try:
+            self._put(self._inbox.get(timeout=self.remaining()))
+            while True:
+                self._put(self._inbox.get_nowait())
+        except queue.Empty:
+            if not self.events:
+                self.events.append(m.Due())
+
+    def _put(self, event: m.Event | _Question) -> None:
+        if isinstance(event, _Question):
+            event.answer.put(take_statistics(self.scheduler.state))
+        else:
+            self.events.append(event)
+
+    # -------------------------------------------------------------------------------------------------------- commands
+
+    def start_worker(self, command: m.StartWorker) -> None:
+        spec = self.job.specs[command.node]
+        if spec.plan.hub:
+            self.start_hub_worker(command)
+            return
+        group = LaneGroup(command.worker, spec, command.number, self.codec, self._inbox.put, self.host.warn)
+        self._groups[command.worker] = group
+        group.start()
+
+    def dispatch(self, command: m.Dispatch) -> None:
+        if command.worker in self.hub_workers:
+            self.events.extend(self.hub.dispatch(command))
+        else:
+            self._groups[command.worker].dispatch(command)
+
+    def grant(self, command: m.Grant) -> None:
+        if command.worker in self.hub_workers:
+            self.events.extend(self.hub.grant(command))
+        else:
+            self._groups[command.worker].grant(command)
+
+    def cancel(self, command: m.Cancel) -> None:
+        if command.worker in self.hub_workers:
+            self.events.extend(self.hub.cancel(command.worker, command.ticket))
+        else:
+            self._groups[command.worker].cancel(command)
+
+    def stop_worker(self, command: m.StopWorker) -> None:
+        if command.worker in self.hub_workers:
+            self.events.append(self.hub.stop(command.worker))
+        else:
+            self._groups[command.worker].stop()
+
+    def kill_worker(self, command: m.KillWorker) -> None:
+        group = self._groups.pop(command.worker)
+        group.abandon()
+        self._left.append(group)
+        note = command.note._replace(hint="A thread cannot be stopped: it was left behind.")
+        self.events.append(m.WorkerDied(command.worker, note))
+
+    def finish(self, command: m.Finish) -> None:
+        self.host.finish_run(command.note, command.complaint, self.statistics())

@@ -1,0 +1,349 @@
+"""The keywords users give: checked once, on the user's line, and frozen.
+
+``StageOptions`` and ``RunOptions`` are the ``TypedDict``s that every signature unpacks, so that editors complete them and a wrong one is
+a type error; ``StageConfig`` and ``RunConfig`` are the same, resolved and validated (a ``GraphError`` where no type checker ran).
+
+Considered and refused: nineteen parameters on each of thirty methods.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from .errors import GraphError
+from .lazy import lazy
+
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+    OnError: TypeAlias = Literal["raise", "skip", "collect", "branch"] | Callable[[Any, Exception], Any]
+    RunOnError: TypeAlias = Literal["raise", "skip", "collect"] | Callable[[Any, Exception], Any]
+    RetryOn: TypeAlias = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
+    Count: TypeAlias = int | Literal["auto"]
+    BlasThreads: TypeAlias = int | Literal["auto"] | None
+    EngineName: TypeAlias = Literal["process", "thread", "inline", "ray"]
+    StartMethod: TypeAlias = Literal["auto", "fork", "forkserver", "spawn"]
+
+__all__ = [
+    "CommonOptions",
+    "RunConfig",
+    "RunOptions",
+    "StageConfig",
+    "StageOptions",
+    "check_int",
+    "check_number",
+    "run_config",
+    "stage_config",
+]
+
+difflib = lazy("difflib")
+
+NOT_YET = ("trace", "resume", "dashboard", "metrics")  # options that an issue to come will bring
+
+
+class CommonOptions(TypedDict, total=False):
+    """``StageOptions`` without ``on_error``, which decides what type a method returns."""
+
+    name: str | None
+    ordered: bool
+    threads: int
+    concurrency: int
+    max_failures: float | None
+    retries: int | None
+    backoff: float
+    max_backoff: float
+    retry_on: RetryOn
+    timeout: float | None
+    setup_timeout: float | None
+    redeliver: bool
+    initializer: Callable[[], object] | None
+    queue_size: int | None
+    zero_copy: bool | None
+    blas_threads: BlasThreads
+    max_items_per_worker: int | None
+    max_rss_per_worker: float | None
+
+
+class StageOptions(CommonOptions, total=False):
+    """The keywords that every stage with a function takes, beside ``count``.
+
+    ``name``: in errors, logs and ``top``. ``ordered=False``: give items up as they finish. ``threads``: in each worker, for functions that
+    wait. ``concurrency``: coroutines of an ``async def`` at once in each worker. ``initializer``: called once in each worker.
+
+    ``on_error``: ``"raise"``, ``"skip"``, ``"collect"``, ``"branch"`` or a function ``(item, exception) -> replacement``.
+    ``max_failures``: how many are too many, a fraction if below 1. ``retries``, ``backoff``, ``max_backoff``, ``retry_on``: how often,
+    after how many seconds, for what. ``timeout``: seconds for one item. ``setup_timeout``: seconds for initializer and constructor.
+    ``redeliver=False``: never call the function again for an item that a dead worker held.
+
+    ``queue_size``: items that may wait before it. ``zero_copy``: read large arrays where they lie. ``blas_threads``: of each worker.
+    ``max_items_per_worker``, ``max_rss_per_worker`` (bytes): when to replace a worker. ``None`` is always: as the pipeline says.
+    """
+
+    on_error: OnError | None
+
+
+class RunOptions(TypedDict, total=False):
+    """The keywords of ``Pipeline(...)`` and ``Pipeline.options(...)``.
+
+    ``name``: of the run. ``total``: how many items are to come, for the display. ``engine``, ``start_method``: what runs it, and how
+    workers begin. ``queue_size``, ``queue_bytes``: items between two stages, bytes in the whole run. ``on_error``, ``max_failures``,
+    ``retries``, ``initializer``, ``blas_threads``, ``zero_copy``: for every stage that does not say otherwise. ``seed``: makes random
+    numbers those of (seed, stage, item). ``copy_items=False``: let threads share items. ``frame_pickling="list"``: pickle items together.
+
+    ``stall_timeout``: seconds without movement until a stall is logged. ``close_timeout``: seconds for a ``close_method``.
+    ``progress``: ``"auto"``, ``True``, ``False``, seconds between lines, or a function of ``Statistics``.
+    ``trace``, ``resume``, ``dashboard``, ``metrics``: not available yet.
+    """
+
+    name: str | None
+    total: int | None
+    engine: EngineName
+    start_method: StartMethod
+    queue_size: int | None
+    queue_bytes: int | None
+    on_error: RunOnError
+    max_failures: float | None
+    retries: int
+    seed: int | None
+    initializer: Callable[[], object] | None
+    blas_threads: BlasThreads
+    copy_items: bool
+    zero_copy: bool
+    frame_pickling: Literal["item", "list"]
+    stall_timeout: float | None
+    close_timeout: float
+    progress: bool | float | Literal["auto"] | Callable[[Any], object]
+    trace: str | None
+    resume: str | None
+    dashboard: bool
+    metrics: bool
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """``StageOptions``, resolved. ``None`` means: as the pipeline says."""
+
+    count: Count = 1
+    name: str | None = None
+    ordered: bool = True
+    threads: int = 1
+    concurrency: int = 64
+    on_error: OnError | None = None
+    max_failures: float | None = None
+    retries: int | None = None
+    backoff: float = 0.0
+    max_backoff: float = 60.0
+    retry_on: RetryOn = Exception
+    timeout: float | None = None
+    setup_timeout: float | None = None
+    redeliver: bool = True
+    initializer: Callable[[], object] | None = None
+    queue_size: int | None = None
+    zero_copy: bool | None = None
+    blas_threads: BlasThreads = None
+    max_items_per_worker: int | None = None
+    max_rss_per_worker: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.count != "auto":
+            check_int("count", self.count, minimum=1, also='or "auto"')
+        check_int("threads", self.threads, minimum=1)
+        check_int("concurrency", self.concurrency, minimum=1)
+        _check_on_error(self.on_error, ("raise", "skip", "collect", "branch"), none=True)
+        _check_failures(self.max_failures)
+        check_int("retries", self.retries, minimum=0, none=True)
+        check_number("backoff", self.backoff, minimum=0.0)
+        check_number("max_backoff", self.max_backoff, minimum=0.0)
+        _check_retry_on(self.retry_on)
+        check_number("timeout", self.timeout, above=0.0, none=True)
+        check_number("setup_timeout", self.setup_timeout, above=0.0, none=True)
+        _check_callable("initializer", self.initializer)
+        check_int("queue_size", self.queue_size, minimum=1, none=True)
+        _check_blas(self.blas_threads)
+        check_int("max_items_per_worker", self.max_items_per_worker, minimum=1, none=True)
+        check_number("max_rss_per_worker", self.max_rss_per_worker, above=0.0, none=True)
+        for option in ("ordered", "redeliver"):
+            _check_bool(option, getattr(self, option))
+        if self.name is not None and not isinstance(self.name, str):
+            raise GraphError(f"name must be a string, got {self.name!r}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """``RunOptions``, resolved."""
+
+    name: str | None = None
+    total: int | None = None
+    engine: EngineName = "process"
+    start_method: StartMethod = "auto"
+    queue_size: int | None = None
+    queue_bytes: int | None = None
+    on_error: RunOnError = "raise"
+    max_failures: float | None = None
+    retries: int = 0
+    seed: int | None = None
+    initializer: Callable[[], object] | None = None
+    blas_threads: BlasThreads = "auto"
+    copy_items: bool = True
+    zero_copy: bool = False
+    frame_pickling: Literal["item", "list"] = "item"
+    stall_timeout: float | None = 60.0
+    close_timeout: float = 30.0
+    progress: bool | float | Literal["auto"] | Callable[[Any], object] = "auto"
+    trace: str | None = None
+    resume: str | None = None
+    dashboard: bool = False
+    metrics: bool = False
+
+    def __post_init__(self) -> None:
+        check_int("total", self.total, minimum=0, none=True)
+        _check_choice("engine", self.engine, ("process", "thread", "inline", "ray"))
+        _check_choice("start_method", self.start_method, ("auto", "fork", "forkserver", "spawn"))
+        check_int("queue_size", self.queue_size, minimum=1, none=True)
+        check_int("queue_bytes", self.queue_bytes, minimum=1, none=True)
+        _check_on_error(self.on_error, ("raise", "skip", "collect"), none=False)
+        _check_failures(self.max_failures)
+        check_int("retries", self.retries, minimum=0)
+        check_int("seed", self.seed, minimum=None, none=True)
+        _check_callable("initializer", self.initializer)
+        _check_blas(self.blas_threads)
+        _check_choice("frame_pickling", self.frame_pickling, ("item", "list"))
+        check_number("stall_timeout", self.stall_timeout, above=0.0, none=True)
+        check_number("close_timeout", self.close_timeout, minimum=0.0)
+        for option in ("copy_items", "zero_copy", "dashboard", "metrics"):
+            _check_bool(option, getattr(self, option))
+        _check_progress(self.progress)
+        if self.engine == "ray":
+            raise GraphError('engine="ray": not available yet')
+        if self.frame_pickling == "list":
+            raise GraphError('frame_pickling="list": not available yet')
+        for option in NOT_YET:
+            if getattr(self, option):
+                raise GraphError(f"{option}=: not available yet")
+
+    def changed(self, changes: Mapping[str, Any]) -> RunConfig:
+        """Return the same with other values."""
+        _check_names(RunConfig, changes)
+        return replace(self, **changes)
+
+
+def stage_config(count: Count = 1, **options: Any) -> StageConfig:
+    """Check what a stage was given; a misspelt name is a ``GraphError`` that proposes the right one."""
+    _check_names(StageConfig, options)
+    return StageConfig(count=count, **options)
+
+
+def run_config(options: Mapping[str, Any]) -> RunConfig:
+    """Check what a pipeline was given, over its environment variables, over the defaults."""
+    _check_names(RunConfig, options)
+    return RunConfig(**{**_environment(), **options})
+
+
+def _environment() -> dict[str, Any]:
+    values = {}
+    for field in fields(RunConfig):
+        text = os.environ.get(f"OLYMPIPE_NG_{field.name.upper()}")
+        if text is not None:
+            values[field.name] = _parse(field.name, text)
+    return values
+
+
+_WORDS: dict[str, Any] = {"": None, "none": None, "true": True, "false": False}
+_NUMBERS = {"total": int, "queue_size": int, "queue_bytes": int, "max_failures": float, "retries": int, "seed": int, "stall_timeout": float}
+_NUMBERS |= {"close_timeout": float, "blas_threads": int, "progress": float}
+
+
+def _parse(option: str, text: str) -> Any:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    number = _NUMBERS.get(option)
+    if number is None or text == "auto":
+        return text
+    try:
+        return number(text)
+    except ValueError:
+        raise GraphError(f"OLYMPIPE_NG_{option.upper()} must be a number, got {text!r}") from None
+
+
+def _check_names(kind: type, given: Mapping[str, Any]) -> None:
+    known = [field.name for field in fields(kind)]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            raise GraphError(f"unknown option {name!r}{hint}")
+
+
+def check_int(name: str, value: Any, *, minimum: int | None, none: bool = False, also: str = "") -> None:
+    """Raise ``GraphError`` unless ``value`` is a whole number of at least ``minimum``."""
+    if none and value is None:
+        return
+    what = "a whole number" + (f" >= {minimum}" if minimum is not None else "")
+    try:
+        whole = not isinstance(value, bool) and value.__index__() == value
+    except (AttributeError, TypeError):
+        whole = False
+    if not whole:
+        raise GraphError(f"{name} must be {what}{' ' + also if also else ''}, got {value!r}")
+    if minimum is not None and value < minimum:
+        raise GraphError(f"{name} must be >= {minimum}, got {value!r}")
+
+
+def check_number(name: str, value: Any, *, minimum: float | None = None, above: float | None = None, none: bool = False) -> None:
+    """Raise ``GraphError`` unless ``value`` is a number, not nan, of at least ``minimum`` or above ``above``."""
+    if none and value is None:
+        return
+    if isinstance(value, bool) or not hasattr(value, "__float__") or math.isnan(value):
+        raise GraphError(f"{name} must be a number, got {value!r}")
+    if minimum is not None and value < minimum:
+        raise GraphError(f"{name} must be >= {minimum:g}, got {value!r}")
+    if above is not None and value <= above:
+        raise GraphError(f"{name} must be > {above:g}, got {value!r}")
+
+
+def _check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise GraphError(f"{name} must be True or False, got {value!r}")
+
+
+def _check_callable(name: str, value: Any) -> None:
+    if value is not None and not callable(value):
+        raise GraphError(f"{name} must be callable, got {value!r}")
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise GraphError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def _check_on_error(value: Any, words: tuple[str, ...], *, none: bool) -> None:
+    if callable(value) or (none and value is None) or (isinstance(value, str) and value in words):
+        return
+    raise GraphError(f"on_error must be one of {', '.join(map(repr, words))} or a function, got {value!r}")
+
+
+def _check_failures(value: Any) -> None:
+    check_number("max_failures", value, minimum=0.0, none=True)
+
+
+def _check_retry_on(value: Any) -> None:
+    kinds = value if isinstance(value, tuple) else (value,)
+    if not isinstance(value, tuple) and not isinstance(value, type) and callable(value):
+        return
+    if not kinds or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        raise GraphError(f"retry_on must be exception types or a function, got {value!r}")
+
+
+def _check_blas(value: Any) -> None:
+    if value != "auto":
+        check_int("blas_threads", value, minimum=1, none=True, also='or "auto" or None')
+
+
+def _check_progress(value: Any) -> None:
+    if value == "auto" or isinstance(value, bool) or callable(value):
+        return
+    check_number("progress", value, above=0.0)

@@ -1,0 +1,247 @@
+"""From graph to plan: which workers there are, and which edges join them.
+
+    nodes of the graph ──► NodePlan   number, workers, lanes, where it runs, how it fails
+    what reads what    ──► EdgePlan   producer, outlet, consumer, port, bound
+    awaited pipelines  ──► NodePlan of role SINK, behind the stages
+
+The plan is plain data: the scheduler knows the graph only through it, and it holds nothing of the user's. A worker runs one stage today;
+fusing two would be another plan for the same graph, and no change elsewhere.
+
+**Opaque stages run in the hub**, that is in the supervisor itself. DESIGN.md gave them a process each; but they never look into an
+item and run no user code, so a process would add a hop, a start and something to kill, for less work than the relay itself.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import GraphError
+from .graph import Node, Outlet, Source, reachable
+from .options import RunConfig
+from .stages.contract import Arity, Stage
+
+__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan", "usable_cpus"]
+
+QUEUE_BYTES = 256 << 20  # more hides uneven stages, less bounds memory
+EDGE_BYTES = 64 << 20  # at most of it on one edge
+MAX_STAGES = 1000  # far beyond what one machine runs; above it a loop built the graph by mistake
+MAX_WORKERS = 512
+
+
+class Role(enum.Enum):
+    """The three kinds of node that the scheduler tells apart."""
+
+    SOURCE = "source"
+    STAGE = "stage"
+    SINK = "sink"
+
+
+class EdgePlan(NamedTuple):
+    """One stream between two nodes."""
+
+    number: int
+    producer: int
+    outlet: int
+    consumer: int
+    port: int
+    queue_size: int | None = None
+    queue_bytes: int = EDGE_BYTES
+    marked: bool = False  # a rejoin stands somewhere behind: tell it what is settled, even when nothing comes out
+
+
+class NodePlan(NamedTuple):
+    """What the scheduler must know of a node."""
+
+    number: int
+    label: str
+    role: Role
+    inputs: tuple[int, ...] = ()  # edges, by port
+    outlets: tuple[tuple[int, ...], ...] = ()  # edges, by outlet; an empty one is read by nobody
+    workers: int = 1
+    lanes: int = 1  # threads or coroutines of a worker
+    hub: bool = False
+    stream: bool = False  # a stream transform: one worker, inputs in order
+    many: bool = False  # outputs are not bounded by inputs: run under an allowance
+    ordered: bool = True
+    stateful: bool = False  # its worker's death fails the run
+    discard: bool = False  # a sink whose items nobody wants
+    wants_marks: bool = False
+    retries: int = 0
+    backoff: float = 0.0
+    max_backoff: float = 60.0
+    on_error: str = "raise"  # raise, skip, collect, call or branch
+    max_failures: float | None = None
+    timeout: float | None = None
+    setup_timeout: float | None = None
+    cancels: bool = False  # its workers end an item that is late themselves, unless they hang
+    redeliver: bool = True
+    max_items: int | None = None  # recycle a worker after so many
+
+
+class Plan(NamedTuple):
+    """All of a run, as the scheduler sees it."""
+
+    nodes: tuple[NodePlan, ...]
+    edges: tuple[EdgePlan, ...]
+    max_failures: float | None = None
+    close_timeout: float = 30.0
+    frame_items: int = 4096  # the largest frame, in items
+    seed: int = 0
+    stall_timeout: float | None = None
+    queue_bytes: int = QUEUE_BYTES  # of the run; what joins of unequal arms need is counted against twice as much
+
+    @property
+    def sources(self) -> list[NodePlan]:
+        return [node for node in self.nodes if node.role is Role.SOURCE]
+
+    @property
+    def sinks(self) -> list[NodePlan]:
+        return [node for node in self.nodes if node.role is Role.SINK]
+
+
+def usable_cpus() -> int:
+    """Count the cores this process may use: by affinity, and by the control group's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
+
+
+def make_plan(
+    sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = (), frame_items: int = 4096
+) -> tuple[Plan, list[Node]]:
+    """Lay out the run of ``sinks``: the plan, and the graph's nodes in the order of their numbers."""
+    nodes = reachable(sinks)
+    _check_size(nodes)
+    edges = _join(nodes, sinks, config)
+    auto = _auto_workers(nodes)
+    plans = [_node_plan(number, node, edges, config, auto) for number, node in enumerate(nodes)]
+    _check_workers(plans)
+    for k, _ in enumerate(sinks):
+        thrown_away = bool(discard) and discard[k]
+        number = len(nodes) + k
+        plans.append(NodePlan(number, f"sink {k}", Role.SINK, inputs=_inputs(edges, number), discard=thrown_away))
+    seed = config.seed if config.seed is not None else 0
+    limits = (config.max_failures, config.close_timeout, frame_items, seed, config.stall_timeout, _run_bytes(config))
+    return Plan(tuple(plans), tuple(edges), *limits), nodes
+
+
+def _check_size(nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        if isinstance(node.stage, Stage):
+            node.stage.check()
+    if len(nodes) > MAX_STAGES:
+        raise GraphError(f"this graph has {len(nodes)} stages, more than the {MAX_STAGES} supported: was it built in a loop by mistake?")
+
+
+def _check_workers(plans: Sequence[NodePlan]) -> None:
+    total = sum(plan.workers for plan in plans if not plan.hub and plan.role is Role.STAGE)
+    if total > MAX_WORKERS:
+        raise GraphError(f"this graph asks for {total} workers, more than the {MAX_WORKERS} that are supported: lower count=")
+
+
+def _join(nodes: Sequence[Node], sinks: Sequence[Outlet], config: RunConfig) -> list[EdgePlan]:
+    numbers = {id(node): number for number, node in enumerate(nodes)}
+    edges: list[EdgePlan] = []
+    for number, node in enumerate(nodes):
+        size = node.stage.config.queue_size if isinstance(node.stage, Stage) else None
+        for port, outlet in enumerate(node.inputs):
+            bound = _bound(outlet.node, config) if size is None else size
+            edges.append(EdgePlan(len(edges), numbers[id(outlet.node)], outlet.number, number, port, bound))
+    for k, outlet in enumerate(sinks):
+        edges.append(EdgePlan(len(edges), numbers[id(outlet.node)], outlet.number, len(nodes) + k, 0, _bound(outlet.node, config)))
+    share = _share(config, len(edges))
+    marked = _marked(nodes, edges)
+    return [edge._replace(queue_bytes=share, marked=edge.number in marked) for edge in edges]
+
+
+def _share(config: RunConfig, edges: int) -> int:
+    return max(1, min(EDGE_BYTES, _run_bytes(config) // max(1, edges)))
+
+
+def _run_bytes(config: RunConfig) -> int:
+    return config.queue_bytes or _default_bytes()
+
+
+def _bound(producer: Node, config: RunConfig) -> int | None:
+    """Return how many items may wait behind a node, where the user does not say it of the edge itself."""
+    fresh = isinstance(producer.stage, Stage) and producer.stage.keeps_fresh
+    return 1 if fresh else config.queue_size
+
+
+def _default_bytes() -> int:
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        return min(QUEUE_BYTES, int(limit) // 8)
+    except (OSError, ValueError):
+        return QUEUE_BYTES
+
+
+def _marked(nodes: Sequence[Node], edges: Sequence[EdgePlan]) -> set[int]:
+    """Find the edges from which a stage that wants marks can be reached."""
+    wanting = {number for number, node in enumerate(nodes) if isinstance(node.stage, Stage) and node.stage.wants_marks}
+    marked: set[int] = set()
+    for edge in sorted(edges, key=lambda edge: edge.consumer, reverse=True):  # consumers stand behind their producers
+        if edge.consumer in wanting:
+            marked.add(edge.number)
+            wanting.add(edge.producer)
+    return marked
+
+
+def _auto_workers(nodes: Sequence[Node]) -> int:
+    auto = sum(isinstance(node.stage, Stage) and node.stage.config.count == "auto" for node in nodes)
+    fixed = sum(_fixed_workers(node) for node in nodes)
+    return max(1, (usable_cpus() - fixed) // max(1, auto)) if auto else 1
+
+
+def _fixed_workers(node: Node) -> int:
+    if not isinstance(node.stage, Stage) or node.stage.opaque or node.stage.config.count == "auto":
+        return 0
+    return node.stage.config.count
+
+
+def _inputs(edges: Sequence[EdgePlan], consumer: int) -> tuple[int, ...]:
+    return tuple(edge.number for edge in sorted(edges, key=lambda edge: edge.port) if edge.consumer == consumer)
+
+
+def _outlets(edges: Sequence[EdgePlan], producer: int, outlets: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(edge.number for edge in edges if edge.producer == producer and edge.outlet == k) for k in range(outlets))
+
+
+def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunConfig, auto: int) -> NodePlan:
+    outlets = _outlets(edges, number, node.outlets)
+    if isinstance(node.stage, Source):
+        return NodePlan(number, node.label, Role.SOURCE, outlets=outlets)
+    stage, own = node.stage, node.stage.config
+    on_error = config.on_error if own.on_error is None else own.on_error
+    return NodePlan(
+        number,
+        node.label,
+        Role.STAGE,
+        inputs=_inputs(edges, number),
+        outlets=outlets,
+        workers=auto if own.count == "auto" else own.count,
+        lanes=own.concurrency if stage.is_async else own.threads,
+        hub=stage.opaque,
+        stream=stage.arity is None,
+        many=stage.arity in (None, Arity.MANY),
+        ordered=own.ordered,
+        stateful=stage.stateful,
+        wants_marks=stage.wants_marks,
+        retries=config.retries if own.retries is None else own.retries,
+        backoff=own.backoff,
+        max_backoff=own.max_backoff,
+        on_error=on_error if isinstance(on_error, str) else "call",
+        max_failures=own.max_failures,
+        timeout=own.timeout,
+        setup_timeout=own.setup_timeout,
+        cancels=stage.is_async,
+        redeliver=own.redeliver,
+        max_items=own.max_items_per_worker,
+    )

@@ -1,0 +1,142 @@
+"""``repeat``: a source that runs what is upstream of it, epoch after epoch.
+
+    upstream (a graph) ──► run ──► items ─┐
+                       ──► run ──► items ─┴─► the source of what is downstream
+
+The run that the user sees begins here; each epoch is a run of its own inside it, started when the one before has ended, stopped with it.
+Where upstream is only a source it is opened again, and where nothing upstream has a function of the user's it is run inline: no process
+is started to put items into batches. An epoch's errors are the user's errors already and are not wrapped again.
+
+Considered and refused: keeping the items of the first epoch (memory, and what is random upstream would be frozen: ``list`` does that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .graph import Node, Outlet, Source, declared_here, reachable
+from .lazy import lazy
+from .options import RunConfig, check_int
+from .readers import Reader
+from .sources import Opener, open_source
+
+run = lazy("olympipe_ng.run")
+
+__all__ = ["change_sources", "repeated"]
+
+
+def repeated(upstream: Outlet, config: RunConfig, times: int | None) -> Source:
+    """Describe the source that runs ``upstream`` ``times`` times, ``None`` for ever."""
+    check_int("times", times, minimum=0, none=True)
+    return Source(_Epochs(upstream, config, times), "repeat", declared_at=declared_here(), upstream=upstream)
+
+
+def change_sources(outlets: Sequence[Outlet], change: Callable[[Source], Source]) -> list[Outlet]:
+    """Build the same graph on other sources, sharing what does not change; a source that is repeated is changed where it is read."""
+    built: dict[int, Node] = {}
+    for node in reachable(outlets):
+        stage = _change(node.stage, change) if isinstance(node.stage, Source) else node.stage
+        inputs = tuple(Outlet(built[id(read.node)], read.number) for read in node.inputs)
+        built[id(node)] = node if stage is node.stage and inputs == node.inputs else replace(node, stage=stage, inputs=inputs)
+    return [Outlet(built[id(outlet.node)], outlet.number) for outlet in outlets]
+
+
+def _change(source: Source, change: Callable[[Source], Source]) -> Source:
+    if not isinstance(source.data, _Epochs):
+        return change(source)
+    epochs = source.data
+    [upstream] = change_sources([epochs.upstream], change)
+    if upstream is epochs.upstream:
+        return source
+    return replace(source, data=_Epochs(upstream, epochs.config, epochs.times), upstream=upstream)
+
+
+class _Epochs(Opener):
+    def __init__(self, upstream: Outlet, config: RunConfig, times: int | None) -> None:
+        self.upstream, self.config, self.times = upstream, config, times
+
+    def open(self) -> Reader:
+        return _EpochsReader(self)
+
+    def open_epoch(self, epoch: int) -> Reader:
+        stage = self.upstream.node.stage
+        if isinstance(stage, Source):
+            return open_source(stage)
+        seed = None if self.config.seed is None else self.config.seed + epoch
+        engine = "inline" if self._is_opaque() else self.config.engine
+        return _RunReader(self.upstream, self.config.changed({"engine": engine, "seed": seed, "total": None, "progress": False}))
+
+    def _is_opaque(self) -> bool:
+        return all(isinstance(node.stage, Source) or node.stage.opaque for node in reachable([self.upstream]))
+
+
+class _EpochsReader(Reader):
+    """Reads one epoch after the other; an endless repetition of nothing ends."""
+
+    def __init__(self, epochs: _Epochs) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._begun = 0
+        self._inner: Reader | None = None
+        self._fruitful = True
+        self._interrupted = False
+
+    def take(self, n: int) -> Sequence[Any]:
+        while not self._interrupted and self._open():
+            assert self._inner is not None
+            items = self._inner.take(n)
+            if items:
+                self._fruitful = True
+                return items
+            self.close()
+        return ()
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        inner = self._inner
+        if inner is not None:
+            inner.interrupt()
+
+    def close(self) -> None:
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.close()
+
+    def _draw(self) -> Any:
+        items = self.take(1)
+        if not items:
+            raise StopIteration
+        return items[0]
+
+    def _open(self) -> bool:
+        if self._inner is None and self._has_more():
+            self._fruitful = False
+            self._inner = self._epochs.open_epoch(self._begun)
+            self._begun += 1
+        return self._inner is not None
+
+    def _has_more(self) -> bool:
+        return self._fruitful if self._epochs.times is None else self._begun < self._epochs.times
+
+
+class _RunReader(Reader):
+    """Reads the results of a run of its own."""
+
+    def __init__(self, outlet: Outlet, config: RunConfig) -> None:
+        super().__init__()
+        self._run = run.start_run([outlet], config)
+        self._items = self._run.sink(0)
+
+    def interrupt(self) -> None:
+        self._run.stop()
+
+    def close(self) -> None:
+        self._run.stop()
+
+    def _draw(self) -> Any:
+        for item in self._items:
+            return item
+        self._run.wait()
+        raise StopIteration

@@ -1,0 +1,168 @@
+"""A run, as the user holds it: iterate it, see it through, or end it; and what it gives.
+
+    start_run ──► Run ── iterate, wait, stop, drain, pause ──► Caller ──► engine
+    collect ──► Results, one list a sink
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from .caller import Caller
+from .errors import GraphError
+from .graph import Outlet
+from .lazy import lazy
+from .options import RunConfig
+from .scheduler import messages as m
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+    from .report import RunReport
+    from .statistics import Statistics
+
+asyncio = lazy("asyncio")
+_report = lazy("olympipe_ng.report")
+
+__all__ = ["Results", "Run", "RunReport", "collect", "start_run"]
+
+T = TypeVar("T")
+
+
+class Results(list[T]):
+    """What a run gave, in order: a list that also has ``.report`` and ``.errors``."""
+
+    report: RunReport
+    errors: list[str]
+
+    def __init__(self, items: Any = (), *, report: Any = None, errors: Sequence[str] = ()) -> None:
+        super().__init__(items)
+        self.report = report
+        self.errors = list(errors)
+
+
+class Run(Generic[T]):
+    """Hold a run that was started: iterate it, see it through, or end it.
+
+    Leaving ``with`` stops it. A run that nobody holds any more is stopped too.
+
+    >>> from olympipe_ng import Pipeline
+    >>> with Pipeline(range(3), engine="inline").task(lambda x: x + 1).start() as run:
+    ...     list(run)
+    [1, 2, 3]
+    """
+
+    def __init__(self, sinks: Sequence[Outlet], config: RunConfig, discard: Sequence[bool] = ()) -> None:
+        self._core = Caller(sinks, config, discard)
+        self._outlets = list(sinks)
+        self._finalizer = weakref.finalize(self, Caller.abandon, self._core)
+        self._core.start()
+
+    # ------------------------------------------------------------------------------------------------------------ items
+
+    def __iter__(self) -> Iterator[T]:
+        return cast("Iterator[T]", self.sink(0))
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return cast("AsyncIterator[T]", self.asink(0))
+
+    def iterate(self, pipeline: Pipeline[Any]) -> Iterator[Any]:
+        """Iterate the results of another awaited pipeline; ask for all iterators before the first item is taken from any."""
+        for k, outlet in enumerate(self._outlets):
+            if outlet == pipeline.outlet:
+                return self.sink(k)
+        raise GraphError("this pipeline is not one of those that the run was started with: start(other_pipes=[...])")
+
+    def sink(self, k: int) -> Iterator[Any]:
+        """Iterate the results of the k-th awaited pipeline."""
+        self._core.sinks[k].iterated = True
+        return self._items(k)
+
+    def _items(self, k: int) -> Iterator[Any]:
+        core = self._core
+        core.throw_away_others()
+        while (frame := core.next_frame(k)) is not None:
+            yield from core.items(k, frame)
+        core.end_of_sink(k)
+
+    async def asink(self, k: int) -> AsyncIterator[Any]:
+        """Iterate without blocking the event loop."""
+        core = self._core
+        core.sinks[k].iterated = True
+        core.throw_away_others()
+        while (frame := await asyncio.to_thread(core.next_frame, k)) is not None:
+            for item in core.items(k, frame):
+                yield item
+        await asyncio.to_thread(core.end_of_sink, k)
+
+    # ------------------------------------------------------------------------------------------------------- the whole
+
+    def wait(self) -> RunReport:
+        """See the run through, throwing away what nobody iterates, and return its report; raises the run's error."""
+        self._core.throw_away_others()
+        self._core.finish()
+        return self.report()
+
+    def stop(self) -> None:
+        """Drop what is in flight and end; returns when everything is gone."""
+        self._core.stop()
+
+    def drain(self) -> None:
+        """Close the sources and finish what was drawn."""
+        self._core.engine.send(m.Drain())
+
+    def pause(self) -> None:
+        """Begin nothing new until ``resume``; what is in hand is finished."""
+        self._core.engine.send(m.Pause())
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        self._core.engine.send(m.Resume())
+
+    def statistics(self) -> Statistics:
+        """Return what is known of every stage now."""
+        return self._core.statistics()
+
+    @property
+    def errors(self) -> list[str]:
+        """Return the texts of the failures that did not end the run (the first 1 000)."""
+        return list(self._core.errors)
+
+    def report(self) -> RunReport:
+        """Return the report: of the whole run after its end, of the run so far before."""
+        return cast("RunReport", _report.make_report(self._core.statistics()))
+
+    def __enter__(self) -> Run[T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def start_run(sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = ()) -> Run[Any]:
+    """Start a run of these pipelines; ``discard`` tells which of them nobody will read."""
+    return Run(sinks, config, discard)
+
+
+def collect(run: Run[Any]) -> list[Results[Any]]:
+    """Take all items of all sinks, and see the run through."""
+    core = run._core
+    lists: list[list[Any]] = [[] for _ in core.sinks]
+    for sink in core.sinks:
+        sink.iterated = True
+    while (ready := core.next_of_any()) is not None:
+        k, frame = ready
+        core.take_all(k, frame, lists[k])
+    core.finish()
+    report = run.report()
+    return [Results(items, report=report, errors=core.errors) for items in lists]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RunReport":
+        return _report.RunReport
+    raise AttributeError(name)
+
+

@@ -1,0 +1,130 @@
+"""Limits of time: an item that takes too long, a set-up that does, a run in which nothing moves.
+
+    deadline  ──► when time alone will make a difference; the engine then sends ``Due``
+    look      ──► after every event: kill who is late, tell of a stall
+
+A stall is only told of, once until something moves again: the run goes on. The consumer's own pauses and a source that has nothing are no
+stall, for then no worker holds anything; nor are set-up and ``pause()``.
+"""
+
+from __future__ import annotations
+
+from ..failures import Kind, Note
+from .ending import fail_run
+from .messages import Due, Event, KillWorker, Warn
+from .node import Node, Ticket, TicketState, Worker, WorkerStatus
+from .state import State
+
+__all__ = ["deadline", "look"]
+
+CANCEL_SECONDS = 1.0  # for a worker that ends late items itself (coroutines); more waits longer for a blocked loop, less kills slow ones
+
+
+def look(state: State, event: Event) -> None:
+    """Do what is due."""
+    if type(event) is not Due:
+        state.moved = state.now
+        state.stalled = False
+    elif _stall_due(state) is not None and state.moved + (state.plan.stall_timeout or 0.0) <= state.now:
+        _tell_of_stall(state)
+    for node in state.timed:
+        if (node.deadline is not None and node.deadline <= state.now) or node.queued_tickets:
+            state.touch(node)
+        _end_late_items(state, node)
+        _end_late_set_ups(state, node)
+
+
+def deadline(state: State) -> float | None:
+    """Return when time alone will make a difference; what is due but waits for room or a worker is looked at when those come."""
+    times: list[float] = []
+    for node in state.timed:
+        if node.alive:
+            times.extend(_times(node))
+    stall = _stall_due(state)
+    if stall is not None:
+        times.append(stall)
+    return min((time for time in times if time > state.now), default=None)
+
+
+def _times(node: Node) -> list[float]:
+    times = [] if node.deadline is None else [node.deadline]
+    if node.queued_tickets:
+        times += [ticket.due for ticket in node.window if ticket.state is TicketState.QUEUED]
+    if node.plan.timeout is not None:
+        times += [ticket.begun + _limit(node) for ticket in node.in_hand() if ticket.state is TicketState.OUT]
+    if node.plan.setup_timeout is not None:
+        times += [worker.begun + node.plan.setup_timeout for worker in node.workers.values() if worker.status is WorkerStatus.STARTING]
+    return times
+
+
+# ------------------------------------------------------------------------------------------------------------ what is late
+
+
+def _limit(node: Node) -> float:
+    return (node.plan.timeout or 0.0) + (CANCEL_SECONDS if node.plan.cancels else 0.0)
+
+
+def _end_late_items(state: State, node: Node) -> None:
+    """Have the workers killed whose item takes longer than the stage's ``timeout``."""
+    if node.plan.timeout is None:
+        return
+    for ticket in list(node.in_hand()):
+        worker = ticket.worker
+        if worker is not None and worker.killed is None and ticket.state is TicketState.OUT and ticket.begun + _limit(node) <= state.now:
+            worker.killed = ticket
+            state.say(KillWorker(worker.number, _note(node, worker, f"took longer than timeout={node.plan.timeout:g} s")))
+
+
+def _end_late_set_ups(state: State, node: Node) -> None:
+    """End the run when a set-up takes longer than the stage's ``setup_timeout``, which counts from the worker's start."""
+    limit = node.plan.setup_timeout
+    if limit is None or state.stopping:
+        return
+    for worker in node.workers.values():
+        if worker.status is WorkerStatus.STARTING and worker.begun + limit <= state.now:
+            note = _note(node, worker, f"its set-up took longer than setup_timeout={limit:g} s")
+            state.say(KillWorker(worker.number, note))
+            fail_run(state, note)
+            return
+
+
+def _note(node: Node, worker: Worker, text: str) -> Note:
+    return Note(Kind.TIMEOUT, f"{node.number} {node.plan.label!r}", summary=text, pid=worker.pid or None, node=node.number)
+
+
+# ------------------------------------------------------------------------------------------------------------------- stall
+
+
+def _stall_due(state: State) -> float | None:
+    """Return when the run counts as stalled if nothing moves; ``None`` where nobody is to be told."""
+    limit = state.plan.stall_timeout
+    if limit is None or not state.tickets or state.paused or state.stopping or state.stalled:
+        return None
+    return state.moved + limit
+
+
+def _tell_of_stall(state: State) -> None:
+    held = [_held(state, node, worker) for node in state.nodes for worker in node.workers.values() if _works(worker)]
+    if held:
+        state.stalled = True
+        text = f"nothing has moved for {state.now - state.moved:.0f} s (stall_timeout={state.plan.stall_timeout:g}), the run goes on: "
+        state.say(Warn(text + "; ".join(held)))
+
+
+def _works(worker: Worker) -> bool:
+    return any(ticket.state is TicketState.OUT for ticket in worker.tickets.values())
+
+
+def _held(state: State, node: Node, worker: Worker) -> str:
+    """Say what a worker holds and what waits before its stage."""
+    items = " and ".join(_items(ticket) for ticket in worker.running if ticket.state is TicketState.OUT)
+    waiting = sum(edge.queued for edge in state.inputs(node))
+    return f"stage {node.number} {node.plan.label!r}, worker {worker.place} (pid {worker.pid}) holds {items}, {waiting} wait before it"
+
+
+def _items(ticket: Ticket) -> str:
+    origin = ticket.origins.at(0) if ticket.items and len(ticket.origins) else ()
+    first = origin[0][1] if origin else None
+    if first is None:
+        return "the end of its stream"
+    return f"item {first}" if ticket.items == 1 else f"{ticket.items} items from item {first} on"

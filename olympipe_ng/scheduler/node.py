@@ -1,0 +1,273 @@
+"""A node while it runs: its workers, its tickets in order, and what has been learned of its cost.
+
+    edge ──cut──► Ticket ──dealt──► worker ──Done──► held ──commit, in order──► edges
+                   ▲                  │
+                   └── given back ◄───┘   (slow, failed and to be retried, or its worker died)
+
+A **ticket** is a range of one frame, dealt to one worker. The tickets of a node stand in ``window`` in input order; outputs are committed
+from its head. What is given back is split off and keeps its place.
+
+Considered and refused: committing in order of completion and sorting at the sink (deadlocks on bounded edges).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Any
+
+from ..origins import NO_ORIGINS, Origins
+from ..plan import NodePlan
+from .edge import EASE
+from .messages import Frame, StreamState, Verb
+
+__all__ = ["Node", "Status", "Ticket", "Worker", "WorkerStatus"]
+
+FRAME_SECONDS = 0.004  # a frame's worth of its consumer's work; more costs latency, less costs relays
+EDGE_SECONDS = 0.2  # what may wait on an edge; more hides uneven producers, less bounds memory and latency
+DEAR = 0.020  # seconds; behind an item this dear no second ticket is put in hand, another worker may be free sooner
+GROWTH = 4  # a frame may be so many times its predecessor: costs are measured before they are relied on
+WINDOW = 32  # tickets; fewer starve workers behind a dear item, more cost memory
+EDGE_ITEMS = 65_536
+
+
+class Status(enum.Enum):
+    """The life of a node."""
+
+    RUNNING = "running"
+    FLUSHING = "flushing"  # its inputs are over; a stream transform gives what is left
+    ENDED = "ended"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # nobody needs it any more
+
+
+class WorkerStatus(enum.Enum):
+    """The life of a worker."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+
+
+class TicketState(enum.Enum):
+    """Where a ticket is."""
+
+    QUEUED = "queued"  # waits to be dealt (again), not before ``due``
+    OUT = "out"  # in a worker's hand
+    CREDIT = "credit"  # in a worker's hand, waiting for a grant
+    DONE = "done"
+    CANCELLED = "cancelled"  # in a worker's hand, nobody wants it
+
+
+class Ticket:
+    """A range of a frame on its way through a node."""
+
+    __slots__ = (
+        "alone",
+        "attempt",
+        "begun",
+        "due",
+        "emitted",
+        "error",
+        "failures",
+        "frame",
+        "hi",
+        "judge",
+        "judge_deaths",
+        "mark",
+        "number",
+        "outputs",
+        "port",
+        "reserved",
+        "spent",
+        "state",
+        "upto",
+        "verb",
+        "worker",
+    )
+
+    def __init__(self, number: int, verb: Verb, port: int, frame: Frame | None, lo: int, hi: int) -> None:
+        self.number = number
+        self.verb = verb
+        self.port = port
+        self.frame = frame
+        self.upto = lo  # items below are settled
+        self.hi = hi
+        self.state = TicketState.QUEUED
+        self.worker: Worker | None = None
+        self.outputs: list[tuple[int, Frame]] = []
+        self.failures: list[Any] = []
+        self.error: Any = None
+        self.judge: Any = None
+        self.judge_deaths = 0
+        self.attempt = 0
+        self.emitted = 0
+        self.alone = False
+        self.due = 0.0
+        self.begun = 0.0
+        self.reserved = 0  # outputs for which room is kept on every edge of the node
+        self.mark = 0
+        self.spent = 0.0  # seconds on items that are not settled yet
+
+    @property
+    def items(self) -> int:
+        return self.hi - self.upto
+
+    @property
+    def origins(self) -> Origins:
+        return NO_ORIGINS if self.frame is None else self.frame.origins[self.upto : self.hi]
+
+
+class Worker:
+    """A worker as the scheduler knows it."""
+
+    __slots__ = ("begun", "killed", "node", "number", "pid", "place", "retiring", "served", "status", "tickets", "worn")
+
+    def __init__(self, number: int, node: Node, place: int) -> None:
+        self.number = number
+        self.node = node
+        self.place = place  # 0 to count-1, kept over restarts
+        self.status = WorkerStatus.STARTING
+        self.tickets: dict[int, Ticket] = {}
+        self.pid = 0
+        self.begun = 0.0
+        self.served = 0
+        self.worn = False  # it says that it has grown too large
+        self.retiring = False
+        self.killed: Any = None  # the note of the time-out it was killed for
+
+    @property
+    def running(self) -> list[Ticket]:
+        """List the tickets its lanes are at: the first ones of its hand."""
+        return list(self.tickets.values())[: self.node.plan.lanes]
+
+    @property
+    def unstarted(self) -> int:
+        """Count the items in its hand whose function call has not begun: each lane has begun one of the ticket it is at."""
+        lanes, total = self.node.plan.lanes, 0
+        for order, ticket in enumerate(self.tickets.values()):
+            items = ticket.hi - ticket.upto
+            total += items if order >= lanes or not items else items - 1
+        return total
+
+
+class Node:
+    """The state of a source, a stage or a sink; the scheduler is its only owner."""
+
+    def __init__(self, plan: NodePlan, frame_items: int) -> None:
+        self.plan = plan
+        self.number = plan.number
+        self.frame_items = frame_items
+        self.status = Status.RUNNING
+        self.window: list[Ticket] = []
+        self.queued_tickets = 0
+        self.bereaved = False  # a worker has died: tickets may have to be run alone
+        self.workers: dict[int, Worker] = {}
+        self.wanted = plan.workers
+        self.cost = 0.0  # seconds per item and lane
+        self.size = 1  # items of the next frame
+        self.fanout = 1.0  # outputs of an item
+        self.ready: tuple[int, ...] = tuple(range(len(plan.inputs)))
+        self.stream_done = False
+        self.doomed = False  # an item failed for good, and waits for its elders to be committed
+        self.deadline: float | None = None
+        self.next_port = 0
+        self.ends_told: set[int] = set()
+        self.dirty = False
+        self.start_deaths = 0
+        self.max_window = max(WINDOW, 2 * plan.workers * plan.lanes)
+
+    @property
+    def alive(self) -> bool:
+        return self.status in (Status.RUNNING, Status.FLUSHING)
+
+    @property
+    def is_join(self) -> bool:
+        return len(self.plan.inputs) > 1
+
+    @property
+    def lanes(self) -> int:
+        """Count the lanes of all its workers."""
+        return max(1, self.wanted) * self.plan.lanes
+
+    @property
+    def in_turn(self) -> bool:
+        """Say whether tickets must be dealt in input order: to a stream, or where a younger one, waiting for room, would keep the lane."""
+        return self.plan.stream or (self.plan.many and self.plan.ordered)
+
+    def hand(self) -> int:
+        """Return how many tickets a worker may hold: what keeps its lanes busy, plus one where that helps."""
+        plan = self.plan
+        if plan.hub or self.is_join or plan.timeout or not plan.redeliver or not self.cost or self.cost > DEAR:
+            return plan.lanes
+        if plan.many and (plan.retries or not plan.stream):
+            return plan.lanes  # what is in hand behind a ticket that comes back would be run before it, or keep room and lane from it
+        return plan.lanes + 1
+
+    def idle_worker(self, *, empty: bool = False, elder: bool = False) -> Worker | None:
+        """Find the worker with the emptiest hand that may take a ticket; what a retiring one holds may wait for an ``elder``."""
+        best, least = None, 1 if empty else self.hand()
+        for worker in self.workers.values():
+            willing = (not worker.retiring and self.quota(worker) > 0) or (elder and self.in_turn and worker.tickets)
+            if worker.status is WorkerStatus.READY and willing and len(worker.tickets) < least:
+                if self.bereaved and any(ticket.alone for ticket in worker.tickets.values()):
+                    continue
+                best, least = worker, len(worker.tickets)
+        return best
+
+    def quota(self, worker: Worker) -> int:
+        """Return how many more items a worker may be given before it is recycled."""
+        limit = self.plan.max_items
+        return self.frame_items if limit is None else limit - worker.served - sum(ticket.items for ticket in worker.tickets.values())
+
+    def is_hungry(self) -> bool:
+        """Say whether a worker has nothing at all to do."""
+        return any(w.status is WorkerStatus.READY and not w.tickets for w in self.workers.values())
+
+    def learn(self, items: int, seconds: float) -> None:
+        """Adapt cost and frame size to a measurement of ``items`` on one lane."""
+        cost = max(seconds / items, 1e-8)
+        self.cost = cost if not self.cost else (1 - EASE) * self.cost + EASE * cost
+        self.size = max(1, min(int(FRAME_SECONDS / self.cost), GROWTH * max(items, self.size), self.frame_items))
+
+    def frame_size(self) -> int:
+        """Return how many items to deal at once."""
+        single = self.plan.timeout is not None or not self.plan.redeliver
+        return 1 if single else self.size
+
+    def appetite(self) -> int:
+        """Return how many items may wait before this node when its ``queue_size`` is not given."""
+        if not self.cost:
+            return 2 * self.lanes
+        return max(2 * self.lanes, min(EDGE_ITEMS, int(EDGE_SECONDS / self.cost) * self.lanes))
+
+    def output_burst(self) -> int:
+        """Return how many items this node gives in a moment: what a consumer of negligible cost must have room for."""
+        return min(EDGE_ITEMS, int(4 * self.size * self.fanout) * self.lanes)
+
+    @property
+    def given_back(self) -> int:
+        """Count the items of tickets that wait to be dealt again, but those that wait for another attempt."""
+        if not self.queued_tickets:
+            return 0
+        waiting = [ticket for ticket in self.window if ticket.state is TicketState.QUEUED]
+        return sum(ticket.items for ticket in waiting if not ticket.attempt)
+
+    def queued(self, now: float) -> Ticket | None:
+        """Find the oldest ticket that waits to be dealt (again); where that matters none before its elders."""
+        if self.queued_tickets:
+            for ticket in self.window:
+                if ticket.state is TicketState.QUEUED:
+                    if ticket.due <= now:
+                        return ticket
+                    if self.in_turn:
+                        break
+        return None
+
+    def take_state(self, state: StreamState | None) -> None:
+        if state is not None:
+            self.ready, self.stream_done, self.deadline = state
+
+    def in_hand(self) -> Iterator[Ticket]:
+        for worker in self.workers.values():
+            yield from worker.tickets.values()

@@ -1,0 +1,188 @@
+"""The scheduler: one pure state machine that decides what runs next.
+
+    engine: frames, ends, results, deaths, time ──events──► Scheduler ──commands──► engine: dispatch, deliver, pull, start, stop
+
+No process, socket, thread or clock; ``now`` comes with each event. ``handle`` is the only method that changes anything. What an event
+means is the table in ``_TABLE``; after it, every node that something has happened to is looked at again, until nothing more can be given
+out.
+
+Because it is pure it is tested by simulation (``tests/simulate``): random graphs, delays, deaths and stops, and a failing seed is a unit
+test.
+
+Considered and refused: callbacks and futures (the order of events would be the event loop's and not ours to test); a thread per stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..plan import Plan, Role
+from . import dealing, ending, limits, settling
+from .deadlock import relieve
+from .messages import (
+    Command,
+    Done,
+    Drain,
+    Due,
+    Event,
+    Pause,
+    Resume,
+    Scale,
+    SetupFailed,
+    SinkWaits,
+    SourceEnd,
+    SourceFrame,
+    Stop,
+    Took,
+    WorkerDied,
+    WorkerGone,
+    WorkerReady,
+    WorkerWorn,
+)
+from .node import Node, WorkerStatus
+from .spilling import spill
+from .state import State
+
+__all__ = ["Scheduler"]
+
+
+class Scheduler:
+    """Decide what runs next, for one run of one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.state = State(plan)
+
+    @property
+    def finished(self) -> bool:
+        """Say whether ``Finish`` was given."""
+        return self.state.finished
+
+    @property
+    def deadline(self) -> float | None:
+        """Return when a ``Due`` event is wanted, ``None`` for never."""
+        return limits.deadline(self.state)
+
+    def start(self, now: float) -> list[Command]:
+        """Begin: start the workers, pull the sources."""
+        state = self.state
+        state.now = now
+        state.set_capacities()
+        for node in state.nodes:
+            if node.plan.role is Role.STAGE:
+                for place in range(node.plan.workers):
+                    ending.start_worker(state, node, place)
+        state.touch_all()
+        return self._settle()
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take one event; return what is to be done because of it."""
+        self.state.now = now
+        if not self.state.finished:
+            _TABLE[type(event)](self.state, event)
+            limits.look(self.state, event)
+        return self._settle()
+
+    def _settle(self) -> list[Command]:
+        """Look at every touched node until nothing more can be given out."""
+        state = self.state
+        while not state.finished:
+            for node in state.touched():
+                _look(state, node)
+            if not relieve(state):
+                break
+        if state.grown:
+            spill(state)
+        ending.check_finished(state)
+        commands, state.commands = state.commands, []
+        return commands
+
+
+def _look(state: State, node: Node) -> None:
+    if node.plan.role is Role.SOURCE:
+        dealing.pull(state, node)
+    elif node.plan.role is Role.SINK:
+        dealing.deliver(state, node)
+        ending.end_sink(state, node)
+    elif node.alive:
+        settling.commit(state, node)
+        dealing.deal(state, node)
+        settling.commit(state, node)
+        ending.retire(state, node)
+
+
+def _worker_ready(state: State, event: WorkerReady) -> None:
+    worker = state.workers.get(event.worker)
+    if worker is None or worker.status is not WorkerStatus.STARTING:
+        return
+    worker.status = WorkerStatus.READY
+    worker.pid = event.pid
+    worker.node.start_deaths = 0
+    worker.node.take_state(event.state)
+    state.touch_around(worker.node)
+
+
+def _worker_worn(state: State, event: WorkerWorn) -> None:
+    worker = state.workers.get(event.worker)
+    if worker is not None:
+        worker.worn = True
+        state.touch(worker.node)
+
+
+def _setup_failed(state: State, event: SetupFailed) -> None:
+    ending.fail_run(state, event.note)
+
+
+def _sink_waits(state: State, event: SinkWaits) -> None:
+    (state.waiting.add if event.waiting else state.waiting.discard)(event.sink)
+    for edge in state.inputs(state.nodes[event.sink]):
+        state.touch(state.producer(edge))
+
+
+def _due(state: State, event: Due) -> None:
+    """Do nothing by itself: what is due is touched after every event."""
+
+
+def _scale(state: State, event: Scale) -> None:
+    ending.scale(state, state.nodes[event.node], event.workers)
+
+
+def _pause(state: State, event: Pause) -> None:
+    state.paused = True
+
+
+def _resume(state: State, event: Resume) -> None:
+    state.paused = False
+    state.touch_all()
+
+
+def _drain(state: State, event: Drain) -> None:
+    state.paused = False
+    ending.close_sources(state)
+    state.touch_all()
+
+
+def _stop(state: State, event: Stop) -> None:
+    if event.note is not None:
+        ending.fail_run(state, event.note)
+    ending.stop(state)
+
+
+_TABLE: dict[type, Callable[[State, Any], None]] = {
+    SourceFrame: settling.source_frame,
+    SourceEnd: ending.source_end,
+    Done: settling.done,
+    WorkerReady: _worker_ready,
+    SetupFailed: _setup_failed,
+    WorkerDied: settling.worker_died,
+    WorkerGone: ending.worker_gone,
+    WorkerWorn: _worker_worn,
+    Took: settling.took,
+    SinkWaits: _sink_waits,
+    Due: _due,
+    Scale: _scale,
+    Pause: _pause,
+    Resume: _resume,
+    Drain: _drain,
+    Stop: _stop,
+}

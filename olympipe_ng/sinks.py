@@ -1,0 +1,214 @@
+"""What was delivered to the caller and not yet taken.
+
+    engine ── deliver ──► Sink ── decode, one by one ──► for item in run         took ──► engine: room for more
+
+An item counts as taken only when it was decoded: what it was copied from may be used again then.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from .engines.contract import Engine
+from .errors import PipelineError
+from .failures import Kind, Note
+from .graph import Node
+from .origins import Origin, Origins
+from .plan import Plan, Role
+from .scheduler import messages as m
+
+__all__ = ["Delivered", "Sink", "Sinks"]
+
+TAKE_SECONDS = 0.001  # a slow consumer is told about at once, a fast one now and then
+
+
+class Delivered(NamedTuple):
+    """A run of items that came for a sink, still encoded."""
+
+    payload: Any
+    lo: int
+    hi: int
+    origins: Origins
+
+
+class Sink:
+    """What was delivered for one awaited pipeline."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.frames: deque[Delivered] = deque()
+        self.ended = False
+        self.note: Note | None = None
+        self.received = 0
+        self.taken = 0
+        self.told = 0
+        self.told_at = 0.0
+        self.iterated = False
+        self.thrown_away = False
+
+
+class Sinks:
+    """The part of a run's caller that hands items to the user; the rest of it is ``caller.Caller``."""
+
+    changed: threading.Condition
+    engine: Engine
+    plan: Plan
+    nodes: Sequence[Node]
+    sinks: list[Sink]
+    raised: bool
+    stopping: bool
+
+    def stop(self) -> None:
+        """End the run."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """See the run through."""
+        raise NotImplementedError
+
+    def record(self, note: Any) -> None:
+        """Take note of a failure that does not end the run."""
+        raise NotImplementedError
+
+    def _error(self, note: Note) -> PipelineError:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------- taking the items
+
+    def next_frame(self, k: int) -> Delivered | None:
+        """Wait for the next frame of a sink; ``None`` at its end."""
+        sink = self.sinks[k]
+        if not sink.frames and not sink.ended:
+            self._tell_taken(sink)
+            self.engine.send(m.SinkWaits(sink.number, True))
+            try:
+                self._until(lambda: bool(sink.frames or sink.ended))
+            except BaseException:
+                self.stop()
+                raise
+            self.engine.send(m.SinkWaits(sink.number, False))
+        with self.changed:
+            return sink.frames.popleft() if sink.frames else None
+
+    def next_of_any(self) -> tuple[int, Delivered] | None:
+        """Wait for a frame of any sink; ``None`` when all have ended, or one with an error."""
+        for sink in self.sinks:
+            self._tell_taken(sink)
+        try:
+            self._until(lambda: any(sink.frames for sink in self.sinks) or self._all_ended())
+        except BaseException:
+            self.stop()
+            raise
+        with self.changed:
+            for k, sink in enumerate(self.sinks):
+                if sink.frames:
+                    return k, sink.frames.popleft()
+        return None
+
+    @property
+    def unread(self) -> bool:
+        """Whether there are items that were delivered, and are still to be taken."""
+        return not self.stopping and any(sink.received > sink.taken for sink in self.sinks)
+
+    def _all_ended(self) -> bool:
+        return all(sink.ended for sink in self.sinks)
+
+    def items(self, k: int, frame: Delivered) -> Iterator[Any]:
+        """Decode the items of a frame one by one, telling the engine as they are taken."""
+        sink = self.sinks[k]
+        opened = self.engine.codec.open(frame.payload, frame.lo, frame.hi)
+        for at in range(frame.hi - frame.lo):
+            try:
+                item = opened[at]
+            except KeyboardInterrupt:
+                self.stop()
+                raise
+            except BaseException as error:  # the item's own unpickling
+                sink.taken += 1
+                self._unloadable(k, frame.origins.at(at), error)
+                continue
+            sink.taken += 1  # only now: what it was copied from may be used again
+            if time.monotonic() - sink.told_at > TAKE_SECONDS:
+                self._tell_taken(sink)
+            try:
+                yield item
+            except GeneratorExit:
+                self.stop()
+                raise
+        self._tell_taken(sink)
+
+    def take_all(self, k: int, frame: Delivered, into: list[Any]) -> None:
+        """Decode a whole frame at once."""
+        opened = self.engine.codec.open(frame.payload, frame.lo, frame.hi)
+        if type(opened) is not list:
+            into.extend(self.items(k, frame))
+            return
+        into.extend(opened)
+        self.sinks[k].taken += frame.hi - frame.lo
+        self._tell_taken(self.sinks[k])
+
+    def _tell_taken(self, sink: Sink) -> None:
+        if sink.taken > sink.told:
+            self.engine.send(m.Took(sink.number, sink.taken - sink.told))
+            sink.told = sink.taken
+            sink.told_at = time.monotonic()
+
+    def _unloadable(self, k: int, origin: Origin, error: BaseException) -> None:
+        """Blame the stage that made an item which cannot be loaded here."""
+        edge = self.plan.edges[self.plan.sinks[k].inputs[0]]
+        node, producer = self.nodes[edge.producer], self.plan.nodes[edge.producer]
+        note = Note(
+            Kind.SERIALIZATION,
+            f"{producer.number} {producer.label!r}",
+            node.declared_at,
+            origin[0][1] if origin else None,
+            summary=f"its result cannot be loaded: {type(error).__name__}: {error}",
+        )
+        if producer.role is Role.STAGE and producer.on_error in ("skip", "collect"):
+            self.record(note)
+            return
+        self.stop()
+        failure = self._error(note)
+        failure.__cause__ = error
+        raise failure
+
+    def end_of_sink(self, k: int) -> None:
+        """Raise what ended the sink; after the last one, see the run through."""
+        sink = self.sinks[k]
+        if sink.note is not None or self._all_ended():
+            self.finish()  # once more where items of another sink were unread
+        if sink.note is not None and not self.raised:
+            self.raised = True
+            raise self._error(sink.note)
+
+    def throw_away_others(self) -> None:
+        """Throw away the results of sinks that nobody iterates."""
+        for sink in self.sinks:
+            if not sink.iterated and not sink.thrown_away:
+                sink.thrown_away = True
+                with self.changed:
+                    self._throw_away(sink)
+
+    def _throw_away(self, sink: Sink) -> None:
+        while sink.frames:
+            frame = sink.frames.popleft()
+            sink.taken += frame.hi - frame.lo
+        self._tell_taken(sink)
+
+    def _until(self, condition: Callable[[], bool], deadline: float | None = None) -> None:
+        """Wait until something is so."""
+        if not self.engine.threaded:
+            while not condition():
+                self.engine.wait()
+            return
+        with self.changed:
+            while not condition():
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return
+                self.changed.wait(left)
+

@@ -1,0 +1,142 @@
+"""Items inside a stream transform: those that wait, those that leave, and the origin of them all.
+
+    items ──► Waiting ──► take(n) ──► Outbox ──► (0, items, origins)
+                                                  in pieces of at most PIECE
+    origins ──► Hull ──► the one origin of everything, of constant size
+
+Nothing here looks into an item: opaque kinds are built of these.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..origins import NO_ORIGINS, Origin, Origins, Span
+from .contract import Emission
+
+__all__ = ["PIECE", "Hull", "Outbox", "Waiting", "batches_per_piece"]
+
+PIECE = 256  # items per emission; more costs less per item, less lets a huge buffer leave as a stream and room run out in between
+
+
+def batches_per_piece(size: int) -> int:
+    """Return how many batches of ``size`` make one emission."""
+    return max(1, PIECE // size)
+
+
+class Waiting:
+    """Items in the order they came, with their origins; put in some pieces, taken in others."""
+
+    __slots__ = ("_count", "_parts", "_start")
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[list[Any], Origins]] = deque()
+        self._start = 0  # within the first part
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, items: Sequence[Any], origins: Origins) -> None:
+        """Add items behind those that wait."""
+        if len(items):
+            self._parts.append((list(items), origins))
+            self._count += len(items)
+
+    def peek(self, count: int) -> tuple[list[Any], Origins]:
+        """Return the oldest ``count`` items (or all there are), and leave them."""
+        found: list[Any] = []
+        origins = []
+        lo = self._start
+        for items, theirs in self._parts:
+            hi = min(len(items), lo + count - len(found))
+            found += items[lo:hi]
+            origins.append(theirs[lo:hi])
+            if len(found) >= count:
+                break
+            lo = 0
+        return found, Origins.concat(origins)
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest ``count`` items."""
+        self._count -= count
+        self._start += count
+        while self._parts and self._start >= len(self._parts[0][0]):
+            self._start -= len(self._parts.popleft()[0])
+
+    def take(self, count: int) -> tuple[list[Any], Origins]:
+        """Return the oldest ``count`` items (or all there are), and forget them."""
+        taken = self.peek(count)
+        self.drop(len(taken[0]))
+        return taken
+
+    def take_all(self) -> tuple[list[Any], Origins]:
+        """Return all items, and forget them."""
+        return self.take(self._count)
+
+    def pieces(self) -> Iterator[Emission]:
+        """Emit all items, in pieces."""
+        while self._count:
+            yield (0, *self.take(PIECE))
+
+
+class Outbox:
+    """Items on their way out, gathered into emissions of ``size``; what was put is kept until it is emitted, also over an error."""
+
+    __slots__ = ("_items", "_origins", "_size")
+
+    def __init__(self, size: int = PIECE) -> None:
+        self._size = size
+        self._items: list[Any] = []
+        self._origins: list[Origin] = []
+
+    def put(self, item: Any, origin: Origin) -> None:
+        self._items.append(item)
+        self._origins.append(origin)
+
+    def full(self) -> Iterator[Emission]:
+        """Emit, if there is enough for a piece."""
+        if len(self._items) >= self._size:
+            yield self._emission()
+
+    def rest(self) -> Iterator[Emission]:
+        """Emit what there is."""
+        if self._items:
+            yield self._emission()
+
+    def _emission(self) -> Emission:
+        items, origins = self._items, self._origins
+        self._items, self._origins = [], []
+        return 0, items, Origins.of(origins)
+
+
+class Hull:
+    """The joined origin of a whole stream: per source one span, from the first index to the last.
+
+    Exact spans would grow without bound behind a filter, and what they would show depends on how the stream was cut when it is out
+    of order; a hull is constant, and settles the same indices.
+    """
+
+    __slots__ = ("_spans",)
+
+    def __init__(self) -> None:
+        self._spans: dict[int, Span] = {}
+
+    def add(self, origins: Origins) -> None:
+        """Take in the origins of more items."""
+        for run in origins.runs:
+            for span in run.origin(0):
+                self._widen(*span)
+            if run.count > 1:
+                for span in run.origin(run.count - 1):
+                    self._widen(*span)
+
+    def _widen(self, source: int, start: int, stop: int) -> None:
+        _, least, most = self._spans.get(source, (source, start, stop))
+        self._spans[source] = (source, min(least, start), max(most, stop))
+
+    def origins(self, count: int) -> Origins:
+        """Return the origin of everything, for ``count`` items."""
+        return Origins.of([tuple(self._spans.values())] * count) if count else NO_ORIGINS

@@ -1,0 +1,81 @@
+"""Before a fork: number the classes by value that a graph reaches, so that every worker knows its inherited copy by the caller's number.
+
+    caller: class C is 4f1c...  ── fork ──►  worker: its own C is 4f1c... as well; instances of C that arrive are instances of *that* C
+
+Functions are followed into what they use (closure, defaults, the globals they name), classes into their bases and attributes, everything
+else into what it refers to. Bounded, and without running any code of the user's: a graph may hold locks and connections under ``fork``.
+
+Considered and refused: a trial pickling (it fails at the first lock, and copies every large array of a closure).
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from itertools import islice
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from ..lazy import lazy
+from .importable import Importable
+
+__all__ = ["adopt"]
+
+cloudpickle = lazy("cloudpickle.cloudpickle")
+
+MOST = 10_000  # objects looked at; a graph whose data hide a local class deeper than that gives the class by value, as under spawn
+LEAVES = (int, float, complex, bool, str, bytes, bytearray, range, ModuleType, CodeType)
+HEAP_TYPE = 1 << 9  # made by a class statement or its like
+
+
+def adopt(graph: Any) -> None:
+    """Number the local classes that ``graph`` reaches, and those of ``__main__`` and other modules that cannot be imported."""
+    importable = Importable(shared=True)
+    seen: dict[int, Any] = {}  # the objects are kept, so that no id is taken twice
+    waiting = [graph]
+    while waiting and len(seen) < MOST:
+        obj = waiting.pop()
+        if id(obj) in seen or issubclass(type(obj), LEAVES):
+            continue
+        seen[id(obj)] = obj
+        if issubclass(type(obj), type) and obj.__flags__ & HEAP_TYPE and not importable(obj):
+            cloudpickle._get_or_create_tracker_id(obj)
+        waiting += islice(_reached(obj, importable), MOST)
+
+
+def _reached(obj: Any, importable: Importable) -> Any:
+    kind = type(obj)  # not isinstance: a proxy's ``__class__`` is code of its own
+    if kind is FunctionType:
+        return _used_by(obj)
+    if issubclass(kind, type):
+        return () if importable(obj) else [*obj.__bases__, kind, *vars(obj).values()]
+    if kind is dict:
+        return [*islice(obj.values(), MOST), *islice(obj, MOST)]
+    if kind in (list, tuple, set, frozenset):
+        return obj
+    return [*gc.get_referents(obj), kind]
+
+
+def _used_by(function: FunctionType) -> Iterator[Any]:
+    yield from (cell.cell_contents for cell in function.__closure__ or () if _is_full(cell))
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+    yield from vars(function).values()
+    for name in _names(function.__code__):
+        if name in function.__globals__:
+            yield function.__globals__[name]
+
+
+def _is_full(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:  # not assigned yet
+        return False
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names a function and those within it may look up in their module."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)

@@ -1,0 +1,152 @@
+"""From ``Encoded`` back to items: one by one, so that whoever asks knows which item would not be rebuilt, and has all others.
+
+    items = decode(encoded, lo, hi)
+    for i in range(len(items)):
+        item = items[i]                 # raises what unpickling this one raised; items[i + 1] is as good as ever
+
+Nothing is decoded before it is asked for, nor kept afterwards. Buffers come back as private, writable memory; with ``zero_copy`` as
+read-only views, which live as long as the item uses them.
+
+Considered and refused: a generator (dead after the first item that fails, and a ``StopIteration`` out of a ``__setstate__`` would end it
+quietly).
+"""
+
+from __future__ import annotations
+
+import marshal
+import pickle
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Protocol
+
+from .arrays import rebuild
+from .encoded import ARRAY, BYTEARRAY, BYTES, COMPOSITE, LARGE, PICKLE, PLAIN, TEXT, BufferRef, Encoded, Rows, Scalars, Segment
+from .wire import Buffer
+
+__all__ = ["Items", "Memory", "decode"]
+
+
+class Memory(Protocol):
+    """Where ``BufferRef``s are looked up."""
+
+    def view(self, ref: BufferRef) -> memoryview:
+        """Show a block for a moment, to copy it out."""
+
+    def lend(self, ref: BufferRef) -> memoryview:
+        """Show a block, read-only, for as long as the view or anything made upon it lives."""
+
+
+class Items:
+    """The items ``[lo, hi)`` of ``Rows``, each decoded when it is asked for."""
+
+    __slots__ = ("_lo", "_open", "_rows", "_zero_copy", "count")
+
+    def __init__(self, rows: Rows, lo: int, hi: int, zero_copy: bool, memory: Memory | None) -> None:
+        self._rows = rows
+        self._lo = lo
+        self.count = hi - lo
+        self._zero_copy = zero_copy
+        self._open: Callable[[Segment], Buffer] = _Opener(memory, zero_copy) if memory else _plain
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> Any:
+        if not 0 <= i < self.count:
+            raise IndexError(i)
+        tag, data, buffers = self._rows.row(self._lo + i)
+        if tag == PICKLE and not buffers:  # nearly always
+            return pickle.loads(data)
+        return _load(tag, data, map(self._open, buffers), self._zero_copy)
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(self.count):
+            yield self[i]
+
+
+def decode(
+    encoded: Encoded, lo: int = 0, hi: int | None = None, *, zero_copy: bool = False, memory: Memory | None = None
+) -> list[Any] | Items:
+    """Return the items ``[lo, hi)`` to be indexed from 0: a list of scalars, or ``Items`` that decode as they are asked."""
+    hi = encoded.count if hi is None else hi
+    if isinstance(encoded, Scalars):
+        return encoded.decode(lo, hi)
+    assert isinstance(encoded, Rows)
+    return Items(encoded, lo, hi, zero_copy, memory)
+
+
+def _plain(segment: Segment) -> Buffer:
+    if type(segment) is BufferRef:
+        raise LookupError(f"{segment} lies in shared memory, which this process does not have")
+    return segment  # type: ignore[return-value]
+
+
+class _Opener:
+    """Finds the bytes of a segment, in the message or in shared memory."""
+
+    __slots__ = ("_lend",)
+
+    def __init__(self, memory: Memory, zero_copy: bool) -> None:
+        self._lend = memory.lend if zero_copy else memory.view
+
+    def __call__(self, segment: Segment) -> Buffer:
+        return self._lend(segment) if type(segment) is BufferRef else segment  # type: ignore[return-value]
+
+
+def _load(tag: int, data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    """Rebuild one item, taking its buffers in turn."""
+    if tag & LARGE:
+        data = next(buffers)
+        tag &= ~LARGE
+    return _LOADERS[tag](data, buffers, zero_copy)
+
+
+def _load_plain(data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    return marshal.loads(data)
+
+
+def _load_pickle(data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    kept = map(_read_only, buffers) if zero_copy else map(bytearray, buffers)
+    return pickle.loads(data, buffers=kept)
+
+
+def _load_bytes(data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    return bytes(data)
+
+
+def _load_bytearray(data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    return bytearray(data)
+
+
+def _load_text(data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    return str(data, "utf-8", "surrogatepass")
+
+
+def _load_array(data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    dtype, shape, *inline = marshal.loads(data)
+    raw = inline[0] if inline else next(buffers)
+    return rebuild(dtype, shape, _read_only(raw) if zero_copy else raw, copy=not zero_copy)
+
+
+def _load_composite(data: Buffer, buffers: Iterator[Buffer], zero_copy: bool) -> Any:
+    is_tuple, leaves = marshal.loads(data)
+    parts = [
+        _load(leaf[0], leaf[1], islice(buffers, leaf[2]), zero_copy) if type(leaf) is tuple else leaf  # a scalar as it is
+        for leaf in leaves
+    ]
+    return tuple(parts) if is_tuple else parts
+
+
+def _read_only(buffer: Buffer) -> memoryview:
+    return memoryview(buffer).toreadonly()
+
+
+_LOADERS: dict[int, Callable[[Buffer, Iterator[Buffer], bool], Any]] = {
+    PLAIN: _load_plain,
+    PICKLE: _load_pickle,
+    BYTES: _load_bytes,
+    BYTEARRAY: _load_bytearray,
+    TEXT: _load_text,
+    ARRAY: _load_array,
+    COMPOSITE: _load_composite,
+}

@@ -1,0 +1,130 @@
+"""Exceptions that cross a process border, whole or not at all; their text always does.
+
+    worker   dump_exception(exc) ──► bytes, if it pickles *and* unpickles into the same thing (tried here), else None
+             traceback_text(exc) ──► str, with causes, contexts, groups and notes
+    caller   load_exception(bytes) ──► the exception
+
+Pickle rebuilds an exception by calling its class with ``args``: an ``__init__`` of two parameters fails so, and one that words the message
+words it twice. Where the copy differs or fails, the exception goes as type, args and state, rebuilt without its own ``__init__``.
+
+Considered and refused: always by type, args and state (a class's own ``__reduce__`` knows better); trust without a trial (the reader would
+find out, and has nothing else to show); an object with what would not pickle left out (half an exception misleads).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from .by_value import PICKLE_ERRORS, ByValue
+
+__all__ = ["dump_exception", "load_exception", "shorten", "traceback_text"]
+
+HALF = 1 << 16  # characters of a text that are kept at its head, and as many at its tail: the cause may stand at either
+
+
+def dump_exception(exc: BaseException, by_value: ByValue | None = None) -> bytes | None:
+    """Pickle an exception of any kind; ``None`` where it would not arrive as it is."""
+    by_value = ByValue() if by_value is None else by_value
+    for dump in (_dump_plainly, _dump_whole):
+        try:
+            data = dump(exc, by_value)
+            copy = pickle.loads(data)
+        except BaseException:  # users' __reduce__, __init__ and __setstate__ run here, and may raise anything, SystemExit too
+            continue
+        if _is_same(copy, exc):
+            return data
+    return None
+
+
+def load_exception(data: bytes) -> BaseException | None:
+    """Rebuild what ``dump_exception`` made; ``None`` where this process cannot."""
+    try:
+        exc = pickle.loads(data)
+    except Exception:  # users' code again: what went well where it was tried may fail here, as for want of a module
+        return None
+    return exc if isinstance(exc, BaseException) else None
+
+
+def _is_same(copy: Any, exc: BaseException) -> bool:
+    if type(copy) is not type(exc) or _text(copy) != _text(exc) or not vars(copy).keys() >= vars(exc).keys():
+        return False
+    theirs, ours = getattr(copy, "exceptions", ()), getattr(exc, "exceptions", ())  # of a group
+    if not isinstance(ours, tuple):
+        return True
+    return len(theirs) == len(ours) and all(map(_is_same, theirs, ours))
+
+
+def _text(exc: BaseException) -> str:
+    try:
+        return str(exc)
+    except Exception:  # a user's __str__
+        return ""
+
+
+def _dump_plainly(exc: BaseException, by_value: ByValue) -> bytes:
+    try:
+        return by_value.dumps(exc)
+    except PICKLE_ERRORS:
+        return by_value.dumps(exc, full=True)
+
+
+# ------------------------------------------------------------------------------------------------- by type, args and state
+
+
+def _dump_whole(exc: BaseException, by_value: ByValue) -> bytes:
+    """Pickle with every exception on the way, those of a group too, taken apart here."""
+    file = io.BytesIO()
+    pickler: Any = by_value.pickler(file, full=True)
+    reduce_others: Callable[[Any], Any] = pickler.reducer_override
+    pickler.reducer_override = lambda obj: _reduce_whole(obj) if isinstance(obj, BaseException) else reduce_others(obj)
+    pickler.dump(exc)
+    return file.getvalue()
+
+
+def _reduce_whole(exc: BaseException) -> tuple[Any, ...]:
+    """Take apart by what the builtin base says: some keep more than ``args`` (an ``OSError`` its file names)."""
+    _, args, *state = _builtin_base(type(exc)).__reduce__(exc)
+    return _rebuild, (type(exc), args, exc.args), (state[0] if state else None) or {}, None, None, _restore
+
+
+def _rebuild(kind: type[BaseException], args: tuple[Any, ...], shown: tuple[Any, ...]) -> BaseException:
+    base = _builtin_base(kind)
+    exc: BaseException = base.__new__(kind, *args)
+    with contextlib.suppress(TypeError):  # some builtin ones fill themselves here, and take keywords only if any
+        base.__init__(exc, *args)
+    exc.args = shown
+    return exc
+
+
+def _restore(exc: BaseException, state: dict[str, Any]) -> None:
+    BaseException.__setstate__(exc, state)
+
+
+def _builtin_base(kind: type[BaseException]) -> Any:
+    return next(base for base in kind.__mro__ if base.__module__ == "builtins")
+
+
+# ------------------------------------------------------------------------------------------------------------------- text
+
+
+def traceback_text(exc: BaseException, skip: int = 0) -> str:
+    """Return the traceback with all that is chained to it; ``skip`` leaves out that many outermost frames (the engine's)."""
+    trace = exc.__traceback__
+    for _ in range(skip):
+        trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
+    try:
+        return shorten("".join(traceback.format_exception(type(exc), exc, trace)))
+    except Exception:  # users' __str__, __repr__ and attributes are asked here
+        return f"{type(exc).__module__}.{type(exc).__qualname__}: {shorten(_text(exc))}\n"
+
+
+def shorten(text: str, half: int = HALF) -> str:
+    """Return a text whole if it is short enough, else its head and its tail."""
+    if len(text) <= 2 * half:
+        return text
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"

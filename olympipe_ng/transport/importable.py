@@ -1,0 +1,107 @@
+"""Whether a class, function or module can be had by name in another process: by value is the way for what cannot.
+
+* Its module is found there: by the finders of a fresh interpreter with the same ``sys.path``, at the same file.
+  ``__main__`` never is: nobody runs it again.
+* And the module's own path leads to this very object, which a local class, a lambda or a replaced function does not.
+* With ``shared`` (the receivers are forks of this process) also what the loaded modules held when ``Importable`` was made.
+
+The finding costs a look at the disk, so it is remembered for each module.
+
+Considered and refused: "is it in ``sys.modules``?" (cloudpickle's question: true here says nothing of a fresh interpreter).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FunctionType, ModuleType
+from typing import Any
+
+__all__ = ["Importable"]
+
+ANYWHERE = frozenset(sys.stdlib_module_names) | {"olympipe_ng", "builtins"}
+
+
+class Importable:
+    """Answers for one set of receivers."""
+
+    def __init__(self, *, shared: bool) -> None:
+        self._modules: dict[str, bool] = {}
+        self._shared = {name: id(module) for name, module in list(sys.modules.items())} if shared else {}
+        self._main = _main_names() if shared else {}
+
+    def __call__(self, obj: Any) -> bool:
+        """Tell whether this class or function goes by name."""
+        name, path = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+        if not isinstance(name, str) or not isinstance(path, str) or "<" in path:
+            return False
+        module = sys.modules.get(name)
+        return module is not None and _follow(module, path) is obj and self.module(name, module, path)
+
+    def module(self, name: str, module: ModuleType, path: str = "") -> bool:
+        """Tell whether the receivers have this module (and in ``__main__``, whether it had ``path`` before the fork)."""
+        if name == "__main__":
+            top = path.partition(".")[0]
+            return not path or (top in self._main and self._main[top] is getattr(module, top, None))
+        if sys.modules.get(name) is not module:
+            return False
+        known = self._modules.get(name)
+        if known is None:
+            known = self._modules[name] = self._shared.get(name) == id(module) or _found_elsewhere(name, module)
+        return known
+
+
+def _main_names() -> dict[str, Any]:
+    """Return what ``__main__`` defines now; only classes and functions, so that nobody's data are kept alive."""
+    main = sys.modules.get("__main__")
+    return {name: value for name, value in list(vars(main).items()) if isinstance(value, (type, FunctionType))} if main else {}
+
+
+def _follow(module: ModuleType, path: str) -> Any:
+    found: Any = module
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def _found_elsewhere(name: str, module: ModuleType) -> bool:
+    """Tell whether a fresh interpreter finds this very module."""
+    if name.partition(".")[0] in ANYWHERE:
+        return True
+    if _registered_by_value(name):
+        return False
+    spec = _find_spec(name)
+    if spec is None:
+        return False
+    here = getattr(module, "__file__", None)
+    return here is None or spec.origin is None or _same_file(here, spec.origin)
+
+
+def _find_spec(name: str) -> Any:
+    """Ask the finders, not ``sys.modules`` as ``importlib.util.find_spec`` does."""
+    parent, _, _ = name.rpartition(".")
+    path = None
+    if parent:
+        package = sys.modules.get(parent)
+        if package is None or not _found_elsewhere(parent, package):
+            return None
+        path = getattr(package, "__path__", None)
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        spec = None if find is None else find(name, path, None)
+        if spec is not None:
+            return spec
+    return None
+
+
+def _same_file(one: str, other: str) -> bool:
+    """Compare; a compiled file beside its source is that source's."""
+    stems = [os.path.splitext(os.path.realpath(path))[0] for path in (one, other)]
+    return stems[0] == stems[1]
+
+
+def _registered_by_value(name: str) -> bool:
+    """Respect what the user told cloudpickle."""
+    loaded = sys.modules.get("cloudpickle.cloudpickle")
+    registered = loaded.list_registry_pickle_by_value() if loaded else ()
+    return any(name == each or name.startswith(each + ".") for each in registered)

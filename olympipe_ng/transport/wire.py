@@ -1,0 +1,340 @@
+"""Messages over a stream socket: a small header of plain data, and a payload that is never copied on the way out.
+
+    <Q bytes that follow> <I length of the header, count of descriptors> | header: marshal of a tuple | payload segments, back to back
+
+    send ──► one sendmsg, the rest of a partial write after it                    blocking: workers, the caller
+    queue, flush ──► pieces wait in order, flush writes what the socket takes     never waits: the supervisor
+    receive, receive_nowait ◄── small messages through one reused buffer, a large one straight into memory of its own
+
+* The socket may stay in blocking mode on both sides: what must not wait says so per call (``MSG_DONTWAIT``).
+* The peer's end, its death and a reset connection are one thing: ``closed``, met by reading, so a dying worker's last words are read first.
+  What is written to a peer that is gone is dropped. Half a message at the end counts as nothing.
+* Headers are read by ``marshal``, which runs no code of the user's: the supervisor may read everything that arrives.
+* Segments are bytes-like with one byte per element: their ``len`` is their size.
+* Descriptors travel with the first byte of their message. ``descriptors`` holds what came, one tuple for each message that carried some,
+  in order: whoever reads such a message takes its tuple with ``popleft``, and finds it short when the receiver was at its descriptor limit.
+
+Considered and refused: ``multiprocessing.Connection`` (a second copy of everything large, and it blocks in the middle of a message);
+pickled headers (a hostile or merely strange item could run code in the supervisor); the socket's own time-out (it makes each call poll
+first).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import marshal
+import os
+import select
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+__all__ = ["Buffer", "Channel", "Message", "channel_pair"]
+
+Buffer = bytes | bytearray | memoryview
+Message = tuple[tuple[Any, ...], memoryview]
+
+PREFIX = struct.Struct("<QI")
+HEADER_BITS = 26  # 64 MiB of header; the 6 bits above count descriptors
+SOCKET_BUFFER = 1 << 20  # asked for, not always granted; more keeps a busy peer fed, less bounds what is in flight unseen
+RECEIVE_BUFFER = 1 << 16  # reused for small messages; one per channel, so 512 workers hold 32 MiB of it in the supervisor
+LARGE = 1 << 15  # from here on memory of its own is cheaper than a copy out of the reused buffer
+JOIN = 1 << 12  # segments below this are joined: a copy of it costs less than one more entry of an iovec
+IOV_MAX = min(1024, os.sysconf("SC_IOV_MAX")) if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16
+AT_ONCE = 1 << 22  # bytes that receive_nowait takes in one call before it lets the caller look after others
+NOWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # plain ints: an operation on enum flags costs more than a system call
+NOSIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a user who restored SIGPIPE must not die of a vanished worker
+TRUNCATED = int(getattr(socket, "MSG_CTRUNC", 0))
+MAX_DESCRIPTORS = 32
+ANCILLARY = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS) if hasattr(socket, "CMSG_SPACE") else 0
+CLOEXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, getattr(errno, "ETOOMANYREFS", errno.EAGAIN))  # the last: descriptors in flight
+GONE = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
+
+
+def channel_pair() -> tuple[Channel, Channel]:
+    """Return two joined channels, both in blocking mode and not inherited by ``exec``."""
+    left, right = socket.socketpair()
+    return Channel(left), Channel(right)
+
+
+class Channel:
+    """One end of a conversation; see the head of this module. ``lock`` makes ``send`` safe from several threads."""
+
+    def __init__(self, sock: socket.socket, lock: threading.Lock | None = None) -> None:
+        self._sock = sock
+        with contextlib.suppress(OSError):  # a hint; some systems refuse more than their limit instead of clipping it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        self._lock: Any = contextlib.nullcontext() if lock is None else lock
+        self._out: deque[Buffer] = deque()
+        self._out_fds: deque[tuple[int, Sequence[int]]] = deque()  # (stream position of a message's first byte, its descriptors)
+        self._queued = 0  # stream position behind the last byte that was queued
+        self._sent = 0
+        self._reader = _Reader(sock)
+        self._poll: Any = None
+        self._deaf = False  # the peer takes nothing any more
+        self.closed = False
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the socket and what came through it and nobody took; what is still queued is dropped."""
+        self.closed = True
+        self._drop_out()
+        self._reader.close()
+        self._sock.close()
+
+    # ------------------------------------------------------------------------------------------------------------ sending
+
+    def send(self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = ()) -> bool:
+        """Send one message, waiting as long as it takes; ``False`` when the peer is gone."""
+        with self._lock:
+            self.queue(header, segments, fds)
+            while self._out:
+                self._write(NOSIGNAL)
+        return not self._deaf
+
+    def queue(self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = ()) -> None:
+        """Put one message behind those that wait to be flushed. Segments must not change, nor descriptors be closed, until then."""
+        if self._deaf:
+            return
+        pieces = _pieces(header, segments, len(fds))
+        if fds:
+            self._out_fds.append((self._queued, fds))
+        for piece in pieces:
+            self._out.append(piece)
+            self._queued += len(piece)
+
+    def flush(self) -> bool:
+        """Write what the socket takes without waiting; ``True`` when all is out (or the peer is gone)."""
+        while self._out:
+            try:
+                self._write(NOSIGNAL | NOWAIT)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                return False
+        return True
+
+    @property
+    def pending(self) -> int:
+        """Bytes that were queued and not yet written."""
+        return self._queued - self._sent if self._out else 0
+
+    def _write(self, flags: int) -> None:
+        out = self._out
+        try:
+            if self._out_fds:
+                written = self._write_with_fds(flags)
+            elif len(out) == 1:
+                written = self._sock.send(out[0], flags)
+            else:
+                written = self._sock.sendmsg(islice(out, IOV_MAX), (), flags)
+        except GONE:
+            self._drop_out()
+            return
+        self._sent += written
+        while written:
+            piece = out.popleft()
+            if len(piece) > written:
+                out.appendleft(memoryview(piece)[written:])
+                return
+            written -= len(piece)
+
+    def _write_with_fds(self, flags: int) -> int:
+        ancillary, room = self._due_fds()
+        written = self._sock.sendmsg(_first(self._out, room), ancillary, flags)
+        if ancillary:
+            self._out_fds.popleft()
+        return written
+
+    def _due_fds(self) -> tuple[list[tuple[int, int, bytes]], int | None]:
+        """Return the descriptors to go with the next byte, and how many bytes may go before the next ones."""
+        if not self._out_fds:
+            return [], None
+        at, fds = self._out_fds[0]
+        if at > self._sent:
+            return [], at - self._sent
+        room = self._out_fds[1][0] - self._sent if len(self._out_fds) > 1 else None
+        return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))], room
+
+    def _drop_out(self) -> None:
+        self._deaf = True
+        self._out.clear()
+        self._out_fds.clear()
+
+    # ---------------------------------------------------------------------------------------------------------- receiving
+
+    @property
+    def descriptors(self) -> deque[tuple[int, ...]]:
+        """Descriptors that came, one tuple per message that carried some; see the head of this module."""
+        return self._reader.descriptors
+
+    def receive(self) -> Message | None:
+        """Wait for the next message; ``None`` when the peer has closed or died."""
+        reader = self._reader
+        while not reader.ready:
+            if not reader.fill(0):
+                self.closed = True
+                return None
+        return reader.ready.popleft()
+
+    def receive_nowait(self) -> list[Message]:
+        """Return the messages that are here, without waiting; ``closed`` tells whether the end was met behind them."""
+        reader = self._reader
+        before = reader.taken
+        while reader.taken - before < AT_ONCE:
+            try:
+                if not reader.fill(NOWAIT):
+                    self.closed = True
+                    break
+            except BlockingIOError:
+                break
+            if reader.drained:
+                break
+        messages = list(reader.ready)
+        reader.ready.clear()
+        return messages
+
+    def poll_readable(self, timeout: float | None = 0.0) -> bool:
+        """Tell whether ``receive`` has something to take (the end counts), waiting at most ``timeout`` seconds (``None``: for ever)."""
+        if self._reader.ready:
+            return True
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._sock, select.POLLIN)
+        return bool(self._poll.poll(None if timeout is None else timeout * 1000))
+
+
+def _pieces(header: tuple[Any, ...], segments: Iterable[Buffer], fds: int) -> list[Buffer]:
+    """Return a message as few pieces."""
+    head = marshal.dumps(header)
+    parts: list[Buffer] = [head, *segments]
+    total = sum(map(len, parts))
+    if len(head) >> HEADER_BITS or fds > MAX_DESCRIPTORS:
+        raise ValueError(f"a header of {len(head)} bytes with {fds} descriptors does not fit a message")
+    parts.insert(0, PREFIX.pack(total, len(head) | fds << HEADER_BITS))
+    return [b"".join(parts)] if total < JOIN else list(_joined(parts))
+
+
+def _joined(parts: Iterable[Buffer]) -> Iterator[Buffer]:
+    """Join small neighbours."""
+    small: list[Buffer] = []
+    for part in parts:
+        if len(part) < JOIN:
+            small.append(part)
+            continue
+        if small:
+            yield b"".join(small)
+            small = []
+        yield part
+    if small:
+        yield b"".join(small)
+
+
+def _first(pieces: Iterable[Buffer], room: int | None) -> Iterator[Buffer]:
+    """Yield the next pieces: as many as one call takes, and at most ``room`` bytes (pieces end where messages end)."""
+    for piece in islice(pieces, IOV_MAX):
+        if room is not None:
+            if room <= 0:
+                return
+            room -= len(piece)
+        yield piece
+
+
+class _Reader:
+    """Cuts the stream into messages: what is complete waits in ``ready``."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = bytearray(RECEIVE_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._begin = 0  # the unread part of the buffer
+        self._end = 0
+        self._large: memoryview | None = None  # memory of the large message that is arriving
+        self._large_head = 0
+        self._large_end = 0
+        self.ready: deque[Message] = deque()
+        self.descriptors: deque[tuple[int, ...]] = deque()
+        self.taken = 0  # bytes in all
+        self.drained = False  # the last call gave less than it asked for: nothing more is here
+
+    def close(self) -> None:
+        while self.descriptors:
+            for fd in self.descriptors.popleft():
+                os.close(fd)
+
+    def fill(self, flags: int) -> int:
+        """Take bytes from the socket once and cut what is complete; 0 at the end of the stream."""
+        room = self._view[self._end :] if self._large is None else self._large[self._large_end :]
+        try:
+            count, ancillary, got, _ = self._sock.recvmsg_into([room], ANCILLARY, flags | CLOEXEC)
+        except GONE:
+            return 0
+        self.taken += count
+        self.drained = count < len(room)
+        if ancillary or got & TRUNCATED:
+            self.descriptors.append(_descriptors(ancillary))
+            self.drained = False  # the kernel stops behind descriptors, whatever follows
+        if self._large is not None:
+            self._grow_large(count)
+        else:
+            self._end += count
+            self._cut()
+        return count
+
+    def _grow_large(self, count: int) -> None:
+        self._large_end += count
+        large = self._large
+        if large is not None and self._large_end == len(large):
+            self._large = None
+            self.ready.append((marshal.loads(large[: self._large_head]), large[self._large_head :]))
+
+    def _cut(self) -> None:
+        """Take whole messages out of the buffer; a large one moves to memory of its own."""
+        view = self._view
+        while self._end - self._begin >= PREFIX.size:
+            total, word = PREFIX.unpack_from(view, self._begin)
+            head = word & ((1 << HEADER_BITS) - 1)
+            first = self._begin + PREFIX.size
+            if total >= LARGE and self._end - first < total:
+                self._begin_large(total, head, first)
+                return
+            if self._end - first < total:
+                break
+            payload = memoryview(bytes(view[first + head : first + total]))
+            self.ready.append((marshal.loads(view[first : first + head]), payload))
+            self._begin = first + total
+        self._compact()
+
+    def _begin_large(self, total: int, head: int, first: int) -> None:
+        self._large = memoryview(bytearray(total))
+        self._large_head = head
+        here = self._end - first
+        self._large[:here] = self._view[first : self._end]
+        self._large_end = here
+        self._begin = self._end = 0
+
+    def _compact(self) -> None:
+        """Move a begun message to the front when it might not fit behind."""
+        rest = self._end - self._begin
+        if not rest:
+            self._begin = self._end = 0
+        elif len(self._buffer) - self._begin < LARGE + PREFIX.size:
+            self._buffer[:rest] = bytes(self._view[self._begin : self._end])
+            self._begin, self._end = 0, rest
+
+
+def _descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[int, ...]:
+    found: list[int] = []
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            whole = len(data) // 4
+            found += struct.unpack(f"{whole}i", data[: whole * 4])
+    return tuple(found)

@@ -1,0 +1,8 @@
+"""A stage's running half, fed with tickets: the same for every engine."""
+
+from .core import NOBODY, StageWorker, drive
+from .coroutines import run_async
+from .spec import Codec, Encoding, StageSpec, make_specs
+from .ticket import Catch
+
+__all__ = ["NOBODY", "Catch", "Codec", "Encoding", "StageSpec", "StageWorker", "drive", "make_specs", "run_async"]

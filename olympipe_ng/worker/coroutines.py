@@ -1,0 +1,123 @@
+"""Items of an ``async def``: one coroutine a ticket, many of them at once on a worker's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import StageTimeout
+from ..failures import Kind
+from ..scheduler.messages import Dispatch, Done, Verb
+from ..stages.contract import Arity, ItemTransform
+from .items import emitter, explained, ship, unloadable
+from .many import add_exploded, is_due, tell_some
+from .ticket import SHIP_SECONDS, TicketRun
+
+if TYPE_CHECKING:
+    from .core import StageWorker
+
+__all__ = ["run_async"]
+
+CANCEL_SECONDS = 0.5  # for a cancelled coroutine to clean up; one that refuses to end is left behind
+
+Tell = Callable[[Done], Any]
+Room = Callable[[int], Awaitable[int]]
+
+
+class _Late(BaseException):
+    """The user's coroutine has taken too long; no exception of the user's can be mistaken for it."""
+
+
+async def run_async(worker: StageWorker, dispatch: Dispatch, tell: Tell, room: Room) -> None:
+    """Run a ticket; ``tell`` takes each ``Done``, ``await room(ticket)`` gives the next allowance."""
+    ticket = worker.begin(dispatch)
+    if dispatch.verb is Verb.JUDGE:
+        for told in worker.judge(ticket):
+            tell(told)
+        return
+    items = worker.open(dispatch)
+    for at in range(dispatch.lo, dispatch.hi):
+        ended = await _one(worker, ticket, items, at, tell, room)
+        now = time.perf_counter()
+        if ended is None and at + 1 < dispatch.hi and now - ticket.shipped > SHIP_SECONDS:
+            told = ship(worker, ticket, at + 1, now)
+            tell(told)
+            if told.finished:
+                return
+        elif ended is not None:
+            tell(ended)
+            return
+    tell(ticket.done(dispatch.hi, finished=True))
+
+
+async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell: Tell, room: Room) -> Done | None:
+    """Await one item and emit its outputs."""
+    ticket.position.where = at
+    try:
+        item = items[at - ticket.dispatch.lo]
+    except worker.catch as error:  # the item's own unpickling
+        return unloadable(worker, ticket, at, error)
+    many = worker.spec.stage.arity is Arity.MANY
+    started = time.perf_counter()
+    try:
+        result = await _in_time(cast(ItemTransform, worker.transform).apply(item), worker.spec.plan.timeout)
+        if many:
+            result = list(result)
+    except _Late as late:
+        return ticket.failed(at, item, StageTimeout(str(late)), Kind.TIMEOUT)
+    except worker.catch as error:  # the user's coroutine
+        return ticket.failed(at, item, error)
+    finally:
+        ticket.function_took(time.perf_counter() - started)
+    if many:
+        return await _spread(worker, ticket, at, item, result, tell, room)
+    try:
+        emitter(worker, ticket)(at, item, result)
+    except worker.catch as error:  # the result's own pickling
+        return ticket.failed(at, item, explained(worker, error, result), Kind.SERIALIZATION)
+    return None
+
+
+async def _in_time(outcome: Awaitable[Any], limit: float | None) -> Any:
+    """Await what the user's function gave, cancelling it when it takes longer than the stage's ``timeout``."""
+    if limit is None:
+        return await outcome
+    task = asyncio.ensure_future(outcome)
+    await asyncio.wait([task], timeout=limit)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_SECONDS)
+        raise _Late(f"took longer than timeout={limit:g} s")
+    return task.result()
+
+
+async def _spread(
+    worker: StageWorker, ticket: TicketRun, at: int, item: Any, results: list[Any], tell: Tell, room: Room
+) -> Done | None:
+    """Emit the many outputs of one item, waiting for room where it runs out."""
+    ticket.fresh = 0
+    for result in results:
+        if is_due(ticket):
+            telling = tell_some(ticket, at)
+            told = next(telling)
+            tell(told)
+            allowance = await room(ticket.dispatch.ticket) if told.waiting else 0
+            if allowance < 0:
+                return ticket.done(at, finished=True)
+            _resume(telling, allowance)
+        failed = add_exploded(worker, ticket, at, item, result)
+        if failed is not None:
+            return failed.ended
+    ticket.emitted = 0
+    if not results:
+        ticket.count("filtered")
+    return None
+
+
+def _resume(waiting: Generator[Done, int, None], allowance: int) -> None:
+    try:
+        waiting.send(allowance)
+    except StopIteration:
+        return

@@ -1,0 +1,136 @@
+"""Items that give any number of outputs: they stream, under an allowance, and are never collected.
+
+    apply(item) ── output, output ... ──► frame ── a burst is full, or time is up ──► Done ──► output ...
+                                                                                       (waiting for a Grant, if none is left)
+
+What an item gave and nobody was told of yet is taken back when it fails, so that it can be run again whole. So that no engine and no delay
+changes what comes of a failing item, it is told of its first outputs only when they are more than a burst (the same in every engine), or
+when it is slow: an item that yields now and then streams. The allowance is asked for before an item's first output and behind each burst.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..drop import DROP
+from ..failures import Kind
+from ..scheduler.messages import Done
+from ..stages.contract import ItemTransform
+from .items import explained, ship, unloadable
+from .ticket import SHIP_SECONDS, Answers, TicketRun
+
+if TYPE_CHECKING:
+    from .core import StageWorker
+
+__all__ = ["add_exploded", "await_room", "is_due", "run_many", "tell_some"]
+
+SLOW_SECONDS = 0.05  # outputs of an item in hand wait no longer: more keeps more failing items whole, less gives a slow stream sooner
+BURST_BYTES = 256 << 10
+
+
+def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -> Answers:
+    """Run a ticket item by item."""
+    dispatch, items = ticket.dispatch, worker.open(ticket.dispatch)
+    for at in range(dispatch.lo, dispatch.hi):
+        ticket.position.where = at
+        try:
+            item = items[at - dispatch.lo]
+        except worker.catch as error:  # the item's own unpickling
+            ended = unloadable(worker, ticket, at, error)
+        else:
+            ended = yield from _explode(worker, ticket, transform, at, item)
+        if ended is not None:
+            yield ended
+            return
+        ticket.emitted = 0
+        now = time.perf_counter()
+        if at + 1 < dispatch.hi and now - ticket.shipped > SHIP_SECONDS:
+            told = ship(worker, ticket, at + 1, now)
+            yield told
+            if told.finished:
+                return
+    yield ticket.done(dispatch.hi, finished=True)
+
+
+def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, at: int, item: Any) -> Generator[Done, int, Done | None]:
+    ticket.fresh = 0  # outputs of this item that were not told yet
+    before = ticket.outputs.encoders[0].nbytes
+    started = time.perf_counter()
+    try:
+        for result in transform.apply(item):
+            if result is DROP:
+                continue
+            if is_due(ticket) or ticket.outputs.encoders[0].nbytes - before > BURST_BYTES:
+                yield from _tell_between(ticket, at, started)
+                before, started = 0, time.perf_counter()
+            failed = add_exploded(worker, ticket, at, item, result)
+            if failed is not None:
+                return failed.ended
+            if time.perf_counter() - ticket.shipped > SLOW_SECONDS:
+                yield from _tell_between(ticket, at, started)
+                before, started = 0, time.perf_counter()
+                if worker.cancelled(ticket.dispatch.ticket):
+                    return ticket.done(at, finished=True)
+    except worker.catch as error:  # the user's function or iterable
+        if ticket.closed:
+            raise
+        ticket.take_back_fresh()
+        return ticket.failed(at, item, error)
+    finally:
+        ticket.function_took(time.perf_counter() - started)
+    if not ticket.fresh and not ticket.emitted:
+        ticket.count("filtered")
+    return None
+
+
+class Failed(NamedTuple):
+    """An item failed; ``ended``: and so did its ticket."""
+
+    ended: Done | None
+
+
+def add_exploded(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any) -> Failed | None:
+    """Take one of the outputs of an item; if it cannot be encoded the item fails."""
+    try:
+        ticket.outputs.add(0, result, ticket.origin(at))
+    except worker.catch as error:  # the output's own pickling
+        ticket.take_back_fresh()
+        return Failed(ticket.failed(at, item, explained(worker, error, result), Kind.SERIALIZATION))
+    ticket.fresh += 1
+    ticket.used += 1
+    return None
+
+
+def is_due(ticket: TicketRun) -> bool:
+    """Say whether what there is must be told before another output of the item in hand is taken."""
+    return ticket.fresh >= ticket.spec.burst or (not ticket.fresh and ticket.used >= ticket.allowance)
+
+
+def _tell_between(ticket: TicketRun, at: int, started: float) -> Generator[Done, int, None]:
+    ticket.function_took(time.perf_counter() - started)
+    yield from tell_some(ticket, at)
+
+
+def tell_some(ticket: TicketRun, at: int) -> Generator[Done, int, None]:
+    """Tell what there is; wait until the edge has room again where the allowance is used up."""
+    ticket.emitted += ticket.fresh
+    ticket.fresh = 0
+    if ticket.used < ticket.allowance:
+        yield ticket.done(at, finished=False)
+    else:
+        yield from await_room(ticket, at)
+
+
+def await_room(ticket: TicketRun, at: int) -> Generator[Done, int, None]:
+    """Tell what there is, and wait until the edge has room again."""
+    told = ticket.done(at, finished=False, waiting=True)
+    since = time.perf_counter()
+    try:
+        ticket.allowance = yield told
+    except GeneratorExit:
+        ticket.closed = True  # nobody wants the rest: no failure of the item in hand
+        raise
+    ticket.paused(since)
+    ticket.used = 0

@@ -1,0 +1,96 @@
+"""Stream transforms in a worker: fed with a ticket's call, drained as far as there is room.
+
+Those with user code are fed one item at a time, so that a failure has its item; cutting never changes their result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..failures import Kind
+from ..origins import NO_ORIGINS, Origins
+from ..scheduler.messages import Done, Verb
+from ..stages.contract import Emission, StreamTransform
+from .many import await_room
+from .ticket import Answers, TicketRun, make_note
+
+if TYPE_CHECKING:
+    from .core import StageWorker
+
+__all__ = ["run_stream"]
+
+Call = Callable[[], Iterable[Emission]]
+
+
+def run_stream(worker: StageWorker, ticket: TicketRun, transform: StreamTransform) -> Answers:
+    """Make the calls that a ticket stands for."""
+    ticket.tally = worker.tally = {}
+    for at, call in _calls(worker, ticket, transform):
+        ended = yield from _call(worker, ticket, call, at)
+        if ended is not None:
+            yield ended
+            return
+    yield ticket.done(ticket.dispatch.hi, finished=True, state=worker.state)
+
+
+def _calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransform) -> Iterable[tuple[int, Call]]:
+    dispatch, verb = ticket.dispatch, ticket.dispatch.verb
+    if verb is Verb.ITEMS:
+        return _item_calls(worker, ticket, transform)
+    calls: dict[Verb, Call] = {
+        Verb.MARK: lambda: transform.mark(dispatch.port, dispatch.mark),
+        Verb.END: lambda: transform.end(dispatch.port),
+        Verb.TICK: transform.tick,
+        Verb.FLUSH: transform.flush,
+    }
+    return [(dispatch.hi, calls[verb])]
+
+
+def _item_calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransform) -> Iterator[tuple[int, Call]]:
+    dispatch, items = ticket.dispatch, worker.open(ticket.dispatch)
+    if worker.spec.stage.opaque:
+        everything = [items[k] for k in range(dispatch.hi - dispatch.lo)]
+        yield dispatch.lo, lambda: transform.process(dispatch.port, everything, dispatch.origins)
+        return
+    for at in range(dispatch.lo, dispatch.hi):
+        ticket.position.where = at
+        yield at, lambda at=at: transform.process(dispatch.port, [items[at - dispatch.lo]], ticket.origin(at))  # type: ignore[misc]
+
+
+def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Generator[Done, int, Done | None]:
+    """Make one call, and emit what it yields as far as there is room."""
+    started, waited = time.perf_counter(), ticket.waited
+    try:
+        for outlet, items, origins in call():
+            yield from _emit_all(ticket, at, outlet, items, origins)
+    except worker.catch as error:  # the user's function in the transform
+        if ticket.closed:
+            raise
+        return _failed(worker, ticket, at, error)
+    finally:
+        ticket.function_took(max(0.0, time.perf_counter() - started - (ticket.waited - waited)))
+    return None
+
+
+def _emit_all(ticket: TicketRun, at: int, outlet: int, items: Sequence[Any], origins: Origins) -> Generator[Done, int, None]:
+    done = 0
+    while done < len(items):
+        if ticket.used >= ticket.allowance:
+            yield from await_room(ticket, at)
+        upto = min(len(items), done + ticket.allowance - ticket.used)
+        for k in range(done, upto):
+            ticket.outputs.add(outlet, items[k], NO_ORIGINS)
+        ticket.outputs.origins[outlet].append(origins[done:upto])
+        ticket.used += upto - done
+        done = upto
+
+
+def _failed(worker: StageWorker, ticket: TicketRun, at: int, error: BaseException) -> Done | None:
+    dispatch = ticket.dispatch
+    if dispatch.verb is Verb.ITEMS and at < dispatch.hi and not worker.spec.stage.opaque:
+        item = worker.look_again(ticket, at)
+        return ticket.judge(at, item, error, ticket.note(at, item, error, Kind.RAISED))
+    note = make_note(worker.spec, worker.codec, error, Kind.RAISED)
+    return ticket.done(at, finished=True, note=note, state=worker.state)

@@ -1,0 +1,200 @@
+"""What workers cannot import goes by value, and comes back as the caller's own: under every start method."""
+
+from __future__ import annotations
+
+import functools
+import threading
+
+import pytest
+
+from olympipe_ng import DROP, GraphError, Pipeline, StageError
+from tests.engines.kinds import PROCESSES, everywhere, in_processes
+
+
+def local_things():
+    """Return a class, an exception and a function that no other process can import by name."""
+    class Local:
+        def __init__(self, n):
+            self.n = n
+
+        def grow(self):
+            return Local(self.n + 1)
+
+        def __eq__(self, other):
+            return type(other) is Local and other.n == self.n
+
+        __hash__ = None
+
+    class Complaint(Exception):
+        def __init__(self, about, extra):
+            super().__init__(about)
+            self.extra = extra
+
+    return Local, Complaint
+
+
+@everywhere
+def test_instances_of_a_local_class_are_the_callers_own_everywhere(where):
+    """As input, as a result of the same class made in a worker, within containers, and from several workers."""
+    Local, _ = local_things()
+    grown = Pipeline([Local(k) for k in range(6)], **where).task(lambda x: x.grow(), count=2)
+    came = grown.batch(2).task(lambda b: {"b": b}).wait_for_result()
+    found = [each for batch in came for each in batch["b"]]
+    assert found == [Local(k) for k in range(1, 7)]
+    assert all(type(each) is Local for each in found)
+
+
+@everywhere
+def test_a_local_class_that_only_a_function_knows_is_the_callers_own(where):
+    """The caller gave no instance: the class came with the function, and comes back as itself."""
+    Local, _ = local_things()
+    came = Pipeline(range(4), **where).task(lambda n: Local(n), count=2).task(lambda x: x.grow()).wait_for_result()
+    assert [type(each) is Local for each in came] == [True] * 4
+    assert Pipeline(range(2), **where).task(Local).wait_for_result() == [Local(0), Local(1)]
+
+
+@everywhere
+def test_an_exception_of_a_local_class_is_the_callers_own(where):
+    """It can be caught by its class where it was defined, with its attributes."""
+    _, Complaint = local_things()
+
+    def complain(x):
+        raise Complaint("noise", {"at": x})
+
+    with pytest.raises(StageError) as caught:
+        Pipeline([3], **where).task(complain).wait_for_result()
+    assert type(caught.value.__cause__) is Complaint
+    assert caught.value.__cause__.extra == {"at": 3}
+    good, bad = Pipeline([3], **where).task(complain, on_error="branch")
+    _, (failure,) = Pipeline.wait_for_all_results([good, bad])
+    assert type(failure.exception) is Complaint
+
+
+@everywhere
+def test_functions_and_classes_are_items(where):
+    """Lambdas, closures and local classes travel as items, and can be called where they arrive."""
+    Local, _ = local_things()
+    word = "closed over"
+    came = Pipeline([lambda x: (word, x), Local, len], **where).task(lambda f: f).task(lambda f: f).wait_for_result()
+    assert came[0](1) == ("closed over", 1)
+    assert came[1] is Local
+    assert came[2] is len
+    made = Pipeline([1, 2], **where).task(lambda n: lambda: n * 10).wait_for_result()
+    assert [each() for each in made] == [10, 20]
+
+
+class Counter:
+    def __init__(self, step):
+        self.step = step
+
+    def add(self, x):
+        return x + self.step
+
+    def __call__(self, x):
+        return x * self.step
+
+    @staticmethod
+    def plain(x):
+        return -x
+
+    @classmethod
+    def named(cls, x):
+        return cls.__name__, x
+
+
+def wrapped(fn):
+    @functools.wraps(fn)
+    def inner(x):
+        return fn(x)
+
+    return inner
+
+
+def bare(fn):
+    def inner(x):
+        return fn(x)
+
+    return inner
+
+
+@wrapped
+def decorated(x):
+    return x + 1
+
+
+@bare
+def decorated_without_wraps(x):
+    return x + 2
+
+
+@everywhere
+def test_anything_callable_is_a_task(where):
+    """Lambda, closure, bound, static and class method, partial, callable object, decorated with or without ``wraps``, built in."""
+    offset = 7
+
+    def local(x):
+        return x + offset
+
+    tasks = [
+        lambda x: x, local, Counter(3).add, Counter.plain, Counter.named, functools.partial(max, 2), Counter(3), decorated,
+        decorated_without_wraps, abs, str, (5).__add__, functools.partial(Counter(1).add),
+    ]  # fmt: skip
+    numbers = Pipeline([1], **where)
+    came = Pipeline.wait_for_all_results([numbers.task(task) for task in tasks])
+    assert came == [[task(1)] for task in tasks]
+
+
+@everywhere
+def test_drop_is_itself_after_any_journey(where):
+    """``DROP`` inside an item is the same object on the other side."""
+    ((came,),) = Pipeline([(DROP,)], **where).task(lambda x: x).wait_for_result()
+    assert came is DROP
+
+
+@in_processes
+def test_what_a_function_refers_to_travels_with_it(where):
+    """Local functions that call each other and themselves, and the module's globals that they use."""
+    def even(n):
+        return True if n == 0 else odd(n - 1)
+
+    def odd(n):
+        return False if n == 0 else even(n - 1)
+
+    assert Pipeline([7, 8], **where).task(even).wait_for_result() == [False, True]
+
+
+@in_processes
+def test_a_class_that_is_made_in_a_worker_arrives(where):
+    """A class that the caller has never seen comes out usable, the same one for all its instances."""
+    def make(x):
+        class Made:
+            value = x
+
+        return Made()
+
+    came = Pipeline([1, 2], **where).task(make).wait_for_result()
+    assert [each.value for each in came] == [1, 2]
+
+    def twins(x):
+        class Twin:
+            pass
+
+        return Twin(), Twin()
+
+    ((a, b),) = Pipeline([0], **where).task(twins).task(lambda pair: pair).wait_for_result()
+    assert type(a) is type(b)
+
+
+@pytest.mark.parametrize("where", [PROCESSES["forkserver"], PROCESSES["spawn"]], ids=["forkserver", "spawn"])
+def test_a_function_that_cannot_be_sent_is_named_with_what_it_holds(where):
+    """Where workers start clean: a ``GraphError`` that names stage, line and the guilty part."""
+    lock = threading.Lock()
+    with pytest.raises(GraphError, match=r"stage 1 'guarded' .*lock") as caught:
+        Pipeline([1], **where).task(lambda x: lock.locked(), name="guarded").wait_for_result()
+    assert __file__ in str(caught.value)
+
+
+def test_a_forked_worker_has_what_cannot_be_sent():
+    """Under ``fork`` a function may hold anything."""
+    lock = threading.Lock()
+    assert Pipeline([1], start_method="fork").task(lambda x: lock.locked()).wait_for_result() == [False]

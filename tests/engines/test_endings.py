@@ -1,0 +1,282 @@
+"""How runs end: on the n-th item, with a source that blocks or never ends, when a loop is left, when a run is dropped."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import threading
+import time
+
+import psutil
+import pytest
+
+from olympipe_ng import Pipeline, SourceConsumed, SourceError, current_item
+from tests.engines.kinds import each_engine, everywhere, in_processes, in_threads
+
+TIMEOUT = 20
+
+
+class Blocking:
+    """Yields so many numbers, and then blocks until it is let go."""
+
+    def __init__(self, items: int) -> None:
+        self.items = items
+        self.let_go = threading.Event()
+
+    def __call__(self):
+        yield from range(self.items)
+        self.let_go.wait(TIMEOUT)
+
+
+class Endless:
+    """Counts for ever; knows how far it came and whether its ``finally`` ran."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+        self.closed = threading.Event()
+
+    def __call__(self):
+        try:
+            for self.drawn in itertools.count(1):
+                yield self.drawn
+        finally:
+            self.closed.set()
+
+
+@in_threads
+def test_a_limit_completes_on_its_last_item_though_the_source_blocks_for_ever(where):
+    """``limit(5)`` on a source that blocks after its fifth item returns without a sixth."""
+    source = Blocking(5)
+    with Pipeline(source, **where).task(abs).limit(5).start() as run:
+        assert list(itertools.islice(run, 5)) == [0, 1, 2, 3, 4]
+        threading.Timer(0.1, source.let_go.set).start()  # a thread stuck in the user's source is the one thing that may stay
+    del run
+
+
+@in_threads
+def test_the_results_of_a_limit_are_there_while_the_source_still_blocks(where):
+    """``wait_for_result`` behind a ``limit`` does not wait for the source."""
+    source = Blocking(5)
+    threading.Timer(1.5, source.let_go.set).start()
+    began = time.monotonic()
+    results = Pipeline(source, **where).task(abs).limit(5)
+    with results.start() as run:
+        assert list(run) == [0, 1, 2, 3, 4]
+        assert time.monotonic() - began < 1.4 or source.let_go.is_set()
+
+
+@each_engine
+def test_an_endless_source_with_a_limit_runs_the_generators_finally(where):
+    """The user's generator is closed when a limit needs no more of it."""
+    source = Endless()
+    assert Pipeline(source, **where).task(lambda x: x * 2).limit(3).wait_for_result() == [2, 4, 6]
+    assert source.closed.wait(TIMEOUT)
+
+
+@in_processes
+def test_a_limit_stops_the_workers_upstream_while_the_rest_goes_on(where):
+    """Workers that nobody needs any more end before the run does."""
+    let_go = threading.Event()
+
+    def second():
+        yield 1
+        let_go.wait(TIMEOUT)
+
+    pids = Pipeline(Endless(), **where).task(lambda x: os.getpid(), count=2).limit(1)
+    with pids.gather(Pipeline(second, **where).task(lambda x: None)).start() as run:
+        results = iter(run)
+        pid = next(item for item in results if item is not None)
+        gone = psutil.Process(pid) if psutil.pid_exists(pid) else None
+        assert gone is None or _ends(gone)
+        let_go.set()
+
+
+def _ends(process):
+    try:
+        process.wait(TIMEOUT)
+    except psutil.NoSuchProcess:
+        return True
+    return not process.is_running()
+
+
+@everywhere
+def test_leaving_the_loop_stops_the_run(where):
+    """``break`` ends everything, and the source's ``finally`` runs."""
+    source = Endless()
+    for item in Pipeline(source, **where).task(lambda x: -x, count=2):
+        assert item == -1
+        break
+    gc.collect()
+    assert source.closed.wait(TIMEOUT)
+
+
+@in_threads
+def test_a_consumer_that_raises_stops_the_run(where):
+    """An exception in the loop's body ends the run as ``break`` does, and is the caller's own."""
+    source = Endless()
+
+    def consume():
+        for _ in Pipeline(source, **where).task(abs):
+            raise OSError("the consumer's own")
+
+    with pytest.raises(OSError, match="the consumer's own"):
+        consume()
+    gc.collect()
+    assert source.closed.wait(TIMEOUT)
+
+
+@in_threads
+def test_a_run_that_nobody_holds_is_stopped(where):
+    """Dropping the run ends its workers and threads, and closes the source."""
+    source = Endless()
+    run = Pipeline(source, **where).task(abs).start()
+    assert next(iter(run)) == 1
+    del run
+    gc.collect()
+    assert source.closed.wait(TIMEOUT)
+
+
+@everywhere
+def test_an_iterator_that_was_used_up_is_an_error_in_the_second_run(where):
+    """A one-shot source raises ``SourceConsumed``; it never gives ``[]``."""
+    pipeline = Pipeline(iter([1, 2]), **where).task(abs)
+    assert pipeline.wait_for_result() == [1, 2]
+    with pytest.raises(SourceConsumed, match="was already consumed"):
+        pipeline.wait_for_result()
+
+
+@everywhere
+def test_a_function_that_makes_a_generator_can_be_run_again(where):
+    """A callable source is called once per run."""
+    pipeline = Pipeline(lambda: iter("ab"), **where).task(str.upper)
+    assert [pipeline.wait_for_result(), pipeline.wait_for_result()] == [["A", "B"]] * 2
+
+
+@everywhere
+def test_what_was_looked_at_is_given_to_the_next_run(where):
+    """A preview of a one-shot source loses nothing: its items come first in the run that follows."""
+    numbers = iter(range(6))
+    doubled = Pipeline(numbers, **where).task(lambda x: x * 2)
+    assert doubled.preview(2) == [0, 2]
+    assert doubled.wait_for_result() == [0, 2, 4, 6, 8, 10]
+
+
+@everywhere
+def test_a_source_that_raises_gives_what_it_drew_and_then_its_error(where):
+    """Items drawn before come out first; then ``SourceError`` with the source's own exception as its cause."""
+    def source():
+        yield 1
+        yield 2
+        raise FileNotFoundError("no third")
+
+    came = []
+    with pytest.raises(SourceError, match="FileNotFoundError: no third") as caught:
+        came.extend(Pipeline(source, **where).task(lambda x: -x))
+    assert came == [-1, -2]
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    assert caught.value.index == 2
+
+
+@each_engine
+def test_a_source_that_ends_by_raising_after_a_limit_is_no_error(where):
+    """A limit that is satisfied before the source fails wins over it."""
+    def source():
+        yield from range(3)
+        raise RuntimeError("nobody needs this")
+
+    assert Pipeline(source, **where).limit(3).wait_for_result() == [0, 1, 2]
+
+
+@everywhere
+def test_no_items_go_through_every_stage(where):
+    """An empty source gives nothing, but for the one value of a reduction and what an emitter makes of its state."""
+    empty = Pipeline([], **where)
+    left, right = empty.split(lambda x: (x, x), n=2)
+    good, bad = empty.task(abs, on_error="branch")
+    nothing = [
+        empty.task(abs, count=2).starmap(max).filter().explode().tap(print).batch(2).window(2).bucket(len, 2),
+        empty.limit(2).skip(1).latest(2).unique().shuffle().enumerate().scan(0, max).throttle(5).timeout(5).temporal_batch(1),
+        empty.batch(3, within=1.0), empty.repeat(3), empty.debug(), left, right, good, bad,
+        empty.gather(empty.task(abs)), empty.zip(empty.task(abs)), empty.rejoin(empty.task(abs)),
+    ]  # fmt: skip
+    *rest, total, word = Pipeline.wait_for_all_results([*nothing, empty.reduce(7, max), empty.checkpoint("ab", max, list)])
+    assert rest == [[]] * len(nothing)
+    assert (total, word) == ([7], ["a", "b"])
+
+
+@each_engine
+def test_a_reduction_of_nothing_goes_through_other_stages(where):
+    """The one value of an empty reduction comes of no item: it has no index, and every stage takes it."""
+    total = Pipeline([], **where).reduce(0, max).task(lambda x: (x, current_item().indices, current_item().index)).batch(1)
+    assert total.wait_for_result() == [[(0, (), 0)]]
+
+
+@everywhere
+def test_a_throttle_gives_its_last_items_in_its_own_time_too(where):
+    """The end of the source does not let go at once what a throttle still holds."""
+    began = time.monotonic()
+    assert Pipeline(range(5), **where).throttle(20).wait_for_result() == list(range(5))
+    assert time.monotonic() - began >= 0.19
+
+
+@each_engine
+def test_a_finally_that_raises_changes_no_result_and_is_said(where, caplog):
+    """What closing the source raises is logged with its traceback."""
+    def source():
+        try:
+            yield from itertools.count()
+        finally:
+            raise OSError("the camera is gone")
+
+    with caplog.at_level("WARNING", logger="olympipe_ng"):
+        assert Pipeline(source, **where).limit(2).wait_for_result() == [0, 1]
+    assert "closing it failed" in caplog.text
+    assert "OSError: the camera is gone" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, TimeoutError, KeyboardInterrupt])
+@in_threads
+def test_whatever_a_source_raises_is_a_source_error(where, kind):
+    """Also what is no ``Exception``: it must not end a thread of ours silently."""
+    def source():
+        yield 1
+        raise kind("the reason")
+
+    with pytest.raises(SourceError, match=f"{kind.__name__}: the reason") as caught:
+        Pipeline(source, **where).task(abs).wait_for_result()
+    assert type(caught.value.__cause__) is kind
+
+
+def test_ctrl_c_while_an_inline_source_is_read_is_an_interrupt():
+    """In the calling thread a ``KeyboardInterrupt`` is the user's own, and the source is closed."""
+    closed = []
+
+    def source():
+        try:
+            yield 1
+            raise KeyboardInterrupt
+        finally:
+            closed.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(source, engine="inline").task(abs).wait_for_result()
+    assert closed == [True]
+
+
+@each_engine
+def test_a_source_function_that_fails_or_gives_nothing_to_iterate_is_a_source_error(where):
+    """Its call is part of the run, and its mistake is named."""
+    with pytest.raises(SourceError, match="ZeroDivisionError"):
+        Pipeline(lambda: 1 / 0, **where).wait_for_result()
+    with pytest.raises(SourceError, match="must return something to iterate, it returned 3"):
+        Pipeline(lambda: 3, **where).wait_for_result()
+
+
+@each_engine
+def test_inputs_that_cannot_be_pickled_may_be_left_out(where):
+    """``on_error="collect"`` records them with their index; the others keep theirs."""
+    numbers = Pipeline([10, threading.Lock(), 30], on_error="collect", **where).task(lambda x: (x, current_item().index))
+    results = numbers.wait_for_result()
+    assert results == [(10, 0), (30, 2)]
+    assert "item 1 <unlocked _thread.lock" in results.errors[0]

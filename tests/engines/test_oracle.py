@@ -1,0 +1,103 @@
+"""One graph, one meaning: whatever is drawn, processes and threads give what the inline engine gives.
+
+``limit`` stops what is upstream at a moment of its own, so what was counted or recorded there by then is not compared where one stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from olympipe_ng import Pipeline, PipelineError
+from tests.engines.graphs import Recipe, build, failing_chains, items, plain, recipes, unordered_chains
+
+FAST = {"engine": "thread"}
+REAL = {"engine": "process", "start_method": "fork"}
+COUNTED = ("name", "items_in", "items_out", "passed", "filtered", "dropped", "failed", "retried", "unread")
+SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+def counts(recipe: Recipe, results: Any) -> Any:
+    """Return what every stage did with its items, and what was recorded; nothing of it where a limit may have cut it short."""
+    steps = [*recipe.before, *recipe.behind, *(step for arm in recipe.arms for step in arm)]
+    if any(step.kind == "limit" for step in steps) or recipe.join == "zip":
+        return None
+    return sorted(results.errors), [tuple(getattr(stage, name) for name in COUNTED) for stage in results.report.stages]
+
+
+def results_of(recipe: Recipe, data: list[Any], options: dict[str, Any]) -> Any:
+    """Run, and return everything that must not depend on the engine."""
+    results = Pipeline.wait_for_all_results(build(recipe, data, **options))
+    lists = [list(map(plain, each)) for each in results]
+    if recipe.join == "gather":
+        lists = [[item for item in lists[0] if item[1][0] == ("str", arm)] for arm in ("arm 0", "arm 1")] + [[len(lists[0])]]
+    return lists, counts(recipe, results)
+
+
+def sorted_results_of(recipe: Recipe, data: list[Any], options: dict[str, Any]) -> Any:
+    """Run, and return what must not depend on the engine where items may overtake each other."""
+    (pipeline,) = build(recipe, data, **options)
+    results = pipeline.wait_for_result()
+    return sorted(map(repr, map(plain, results))), sorted(results.errors)
+
+
+def outcome_of(recipe: Recipe, data: list[Any], options: dict[str, Any]) -> Any:
+    """Iterate until the end or the error; return what came and what was raised."""
+    came: list[Any] = []
+    (pipeline,) = build(recipe, data, **options)
+    try:
+        came.extend(map(plain, pipeline))
+    except PipelineError as error:
+        return came, type(error), str(error), error.stage, error.index, error.item_repr, error.declared_at, plain(error.__cause__)
+    return came, None
+
+
+def check_results(recipe: Recipe, data: list[Any], options: dict[str, Any]) -> None:
+    assert results_of(recipe, data, options) == results_of(recipe, data, {"engine": "inline"})
+
+
+def check_outcome(recipe: Recipe, data: list[Any], options: dict[str, Any]) -> None:
+    assert outcome_of(recipe, data, options) == outcome_of(recipe, data, {"engine": "inline"})
+
+
+@settings(SETTINGS, max_examples=150)
+@given(recipes(), items)
+def test_threads_give_what_inline_gives(recipe, data):
+    """Results, their order, counts and recorded failures are the same in threads."""
+    check_results(recipe, data, FAST)
+
+
+@settings(SETTINGS, max_examples=100)
+@given(failing_chains(), items)
+def test_threads_fail_as_inline_fails(recipe, data):
+    """The same results come before the same error in threads: its type, text, index, stage and cause."""
+    check_outcome(recipe, data, FAST)
+
+
+@settings(SETTINGS, max_examples=50)
+@given(unordered_chains(), items)
+def test_without_order_threads_give_the_same_items(recipe, data):
+    """``ordered=False`` and stages that go by the clock: the same items and failures in threads, in whatever order."""
+    assert sorted_results_of(recipe, data, FAST) == sorted_results_of(recipe, data, {"engine": "inline"})
+
+
+@settings(SETTINGS, max_examples=20)
+@given(unordered_chains(), items)
+def test_without_order_processes_give_the_same_items(recipe, data):
+    """``ordered=False`` and stages that go by the clock: the same items and failures in processes, in whatever order."""
+    assert sorted_results_of(recipe, data, REAL) == sorted_results_of(recipe, data, {"engine": "inline"})
+
+
+@settings(SETTINGS, max_examples=60)
+@given(recipes(), items)
+def test_processes_give_what_inline_gives(recipe, data):
+    """Results, their order, counts and recorded failures are the same in processes."""
+    check_results(recipe, data, REAL)
+
+
+@settings(SETTINGS, max_examples=40)
+@given(failing_chains(), items)
+def test_processes_fail_as_inline_fails(recipe, data):
+    """The same results come before the same error in processes: its type, text, index, stage and cause."""
+    check_outcome(recipe, data, REAL)

@@ -1,0 +1,527 @@
+"""What may be a source, what is read from it, and what happens to it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextvars
+import itertools
+import sqlite3
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olympipe_ng import GraphError, SourceConsumed
+from olympipe_ng.building.source import make_source
+from olympipe_ng.graph import Source
+from olympipe_ng.readers import IteratorReader, SliceReader
+from olympipe_ng.sources import hint, on_loop, open_source, peeked
+
+TIMEOUT = 10
+
+
+class Indexable:
+    """As a torch data set: a length and items, no ``__iter__``, and no ``IndexError`` at the end."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> int:
+        return index * 10
+
+
+class IterableAndCallable:
+    def __iter__(self):
+        return iter("iterated")
+
+    def __call__(self):
+        return iter("called")
+
+
+class AsyncNumbers:
+    """An async iterable that is no generator, and can be iterated again."""
+
+    def __init__(self, stop: int) -> None:
+        self.stop = stop
+
+    async def __aiter__(self):
+        for number in range(self.stop):
+            await asyncio.sleep(0)
+            yield number
+
+
+def numbers():
+    yield from (1, 2, 3)
+
+
+async def async_numbers():
+    for number in (1, 2, 3):
+        await asyncio.sleep(0)
+        yield number
+
+
+def read(source: Source) -> list:
+    reader = open_source(source)
+    try:
+        return list(reader)
+    finally:
+        reader.close()
+
+
+def take_all(source: Source, n: int = 2) -> list:
+    reader = open_source(source)
+    taken = []
+    while items := reader.take(n):
+        assert len(items) <= n
+        taken += items
+    reader.close()
+    return taken
+
+
+READABLE = {
+    "list": ([1, 2, 3], [1, 2, 3]),
+    "tuple": ((1, 2, 3), [1, 2, 3]),
+    "range": (range(3), [0, 1, 2]),
+    "empty list": ([], []),
+    "set": ({7}, [7]),
+    "dict": ({"a": 1}, ["a"]),
+    "bytes": (b"ab", [97, 98]),
+    "deque": (collections.deque([1, 2]), [1, 2]),
+    "indexable": (Indexable(3), [0, 10, 20]),
+    "generator function": (numbers, [1, 2, 3]),
+    "function of a list": (lambda: [1, 2], [1, 2]),
+    "function of an indexable": (lambda: Indexable(2), [0, 10]),
+    "both iterable and callable": (IterableAndCallable(), list("iterated")),
+    "async generator function": (async_numbers, [1, 2, 3]),
+    "async iterable": (AsyncNumbers(3), [0, 1, 2]),
+    "class": (lambda: IterableAndCallable(), list("iterated")),
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_a_source_that_can_be_iterated_again_is_read_anew_in_each_run(name):
+    """Lists, indexables, functions and async iterables give all their items, in order, as often as they are run."""
+    data, expected = READABLE[name]
+    source = make_source(data)
+    assert not source.one_shot
+    assert [read(source), take_all(source)] == [expected, expected]
+
+
+ONE_SHOT = {
+    "generator": (numbers, [1, 2, 3]),
+    "iterator": (lambda: iter([1, 2]), [1, 2]),
+    "map": (lambda: map(abs, [-1, -2]), [1, 2]),
+    "async generator": (async_numbers, [1, 2, 3]),
+    "empty iterator": (lambda: iter(()), []),
+}
+
+
+@pytest.mark.parametrize("name", ONE_SHOT)
+def test_a_one_shot_source_says_so_the_second_time(name):
+    """An iterator that a run has consumed raises ``SourceConsumed``, and never gives an empty stream."""
+    make, expected = ONE_SHOT[name]
+    source = make_source(make())
+    assert source.one_shot
+    assert read(source) == expected
+    with pytest.raises(SourceConsumed, match="already consumed by an earlier run") as caught:
+        open_source(source)
+    assert caught.value.declared_at.rpartition(":")[0] == __file__
+    assert "a list, or a function that makes a new iterator" in str(caught.value)
+
+
+@pytest.mark.parametrize("end", [list, lambda generator: generator.close()])
+def test_a_generator_that_was_used_up_elsewhere_is_no_empty_stream(end):
+    """A generator that is exhausted or closed before the run raises ``SourceConsumed``."""
+    generator = numbers()
+    end(generator)
+    with pytest.raises(SourceConsumed, match="exhausted or closed"):
+        open_source(make_source(generator))
+
+
+def test_a_function_that_returns_the_same_used_up_generator_is_no_empty_stream():
+    """What a source function returns must be fresh in each run."""
+    generator = numbers()
+    source = make_source(lambda: generator)
+    assert read(source) == [1, 2, 3]
+    with pytest.raises(SourceConsumed, match="that the source function returned"):
+        open_source(source)
+
+
+def test_a_string_is_no_source_and_the_error_proposes_a_list():
+    """``Pipeline("abc")`` would give letters: nobody wants that."""
+    with pytest.raises(GraphError, match=r"did you mean \['photo.jpg'\]\?"):
+        make_source("photo.jpg")
+
+
+@pytest.mark.parametrize("data", [3, None, 2.5, object()])
+def test_what_cannot_be_iterated_is_refused_when_the_pipeline_is_built(data):
+    """A number or ``None`` is a ``GraphError`` that says what a source may be."""
+    with pytest.raises(GraphError, match="a source is an iterable, an iterator"):
+        make_source(data)
+
+
+def test_a_coroutine_is_refused_when_the_pipeline_is_built():
+    """An ``async def`` without ``yield``, and what it returns, are named as what they are."""
+
+    async def load():
+        return [1]
+
+    awaitable = load()
+    for data in (load, awaitable):
+        with pytest.raises(GraphError, match="async generator"):
+            make_source(data)
+    awaitable.close()
+
+
+@pytest.mark.parametrize("returned", [3, None, "text"])
+def test_a_function_that_returns_nothing_to_iterate_is_named(returned):
+    """What a source function returns is only known when it is called: its own error says what came."""
+
+    def rows():
+        return returned
+
+    with pytest.raises(TypeError, match=r"the source function 'rows' must return something to iterate, it returned"):
+        open_source(make_source(rows))
+
+
+def test_nothing_is_called_or_iterated_when_the_pipeline_is_built():
+    """A source is touched by a run, not by ``Pipeline(...)``."""
+
+    class Untouchable:
+        def __iter__(self):
+            raise AssertionError("iterated")
+
+        def __call__(self):
+            raise AssertionError("called")
+
+    make_source(Untouchable())
+
+
+def test_a_function_gives_the_source_its_name():
+    """The name in errors and drawings is the function's, or ``source``."""
+    assert [make_source(data).label for data in (numbers, numbers(), [1], lambda: [1])] == ["numbers", "numbers", "source", "source"]
+
+
+def test_closing_runs_the_finally_of_a_generator():
+    """A stopped run ends the user's generator where it stands."""
+    closed = []
+
+    def endless():
+        try:
+            yield from itertools.count()
+        finally:
+            closed.append(True)
+
+    for data in (endless, endless()):
+        reader = open_source(make_source(data))
+        assert [next(reader), next(reader)] == [0, 1]
+        reader.close()
+    assert closed == [True, True]
+
+
+def test_closing_runs_the_finally_of_an_async_generator_in_its_own_loop():
+    """An async source is closed on the loop that ran it, and the loop with it."""
+    seen = []
+
+    async def endless():
+        seen.append(asyncio.get_running_loop())
+        try:
+            for number in itertools.count():
+                yield number
+        finally:
+            await asyncio.sleep(0)
+            seen.append(asyncio.get_running_loop())
+
+    reader = open_source(make_source(endless))
+    assert next(reader) == 0
+    reader.close()
+    assert seen[0] is seen[1]
+    assert seen[0].is_closed()
+
+
+def test_the_users_file_is_not_closed(tmp_path):
+    """A file given as source stays the user's; one that a function opened is closed."""
+    path = tmp_path / "lines.txt"
+    path.write_text("a\nb\n")
+    opened = []
+    with path.open() as file:
+        reader = open_source(make_source(file))
+        assert next(reader) == "a\n"
+        reader.close()
+        assert not file.closed
+
+    def lines():
+        opened.append(path.open())
+        return opened[-1]
+
+    reader = open_source(make_source(lines))
+    assert next(reader) == "a\n"
+    reader.close()
+    assert opened[0].closed
+
+
+def test_tasks_that_an_async_source_started_end_with_it():
+    """As ``asyncio.run`` does: nothing goes on in the source's loop when the source is closed."""
+    cancelled = []
+
+    async def background():
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    async def source():
+        task = asyncio.create_task(background())
+        await asyncio.sleep(0)
+        yield 1
+        await task
+
+    reader = open_source(make_source(source))
+    assert next(reader) == 1
+    reader.close()
+    assert cancelled == [True]
+
+
+def test_an_async_source_that_waits_is_interrupted_from_another_thread():
+    """A stop does not wait for an async source: it ends where it waits, and its ``finally`` runs."""
+    waiting, ended = threading.Event(), []
+
+    async def source():
+        try:
+            yield 1
+            waiting.set()
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(True)
+
+    reader = open_source(make_source(source))
+    items = []
+    thread = threading.Thread(target=lambda: items.extend(reader))
+    thread.start()
+    assert waiting.wait(TIMEOUT)
+    reader.interrupt()
+    thread.join(TIMEOUT)
+    assert not thread.is_alive()
+    assert (items, ended) == ([1], [True])
+    reader.close()
+
+
+def test_an_async_source_can_be_read_beside_a_running_loop():
+    """In a notebook a loop is running already: the source's own loop runs beside it."""
+
+    async def main():
+        return read(make_source(async_numbers))
+
+    assert asyncio.run(main()) == [1, 2, 3]
+
+
+def test_under_async_for_an_async_source_is_iterated_on_the_users_loop():
+    """What the source opened in the user's loop (a client session) can be used by it."""
+    loops = []
+
+    async def source():
+        loops.append(asyncio.get_running_loop())
+        yield 1
+        yield 2
+
+    async def main():
+        here = asyncio.get_running_loop()
+        stand_in = on_loop(make_source(source), here)
+        return await asyncio.to_thread(read, stand_in), here
+
+    items, here = asyncio.run(main())
+    assert items == [1, 2]
+    assert loops == [here]
+
+
+def test_an_interrupted_source_on_the_users_loop_ends():
+    """The stop of a run reaches an async source on the user's loop, too."""
+    ended = []
+
+    async def source():
+        try:
+            yield 1
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(True)
+
+    async def main():
+        reader = open_source(on_loop(make_source(source), asyncio.get_running_loop()))
+        assert await asyncio.to_thread(next, reader) == 1
+        reading = asyncio.create_task(asyncio.to_thread(list, reader))
+        await asyncio.sleep(0.05)
+        reader.interrupt()
+        assert await asyncio.wait_for(reading, TIMEOUT) == []
+        await asyncio.to_thread(reader.close)
+
+    asyncio.run(main())
+    assert ended == [True]
+
+
+def test_what_is_not_async_is_left_alone_under_async_for():
+    """Only async sources move to the user's loop."""
+    source = make_source([1])
+    assert on_loop(source, None) is source
+
+
+def test_exact_lists_tuples_and_ranges_are_read_in_slices():
+    """The common sources cost a slice per frame, not a call per item."""
+    for data in ([1, 2, 3, 4, 5], (1, 2, 3, 4, 5), range(1, 6)):
+        reader = open_source(make_source(data))
+        assert isinstance(reader, SliceReader)
+        assert [list(reader.take(2)) for _ in range(4)] == [[1, 2], [3, 4], [5], []]
+
+
+AT_HAND = [{1: "a", 2: "b", 3: "c"}, {1, 2, 3}, iter([1, 2, 3]), iter((1, 2, 3)), iter(range(1, 4)), itertools.count(1)]
+
+
+@pytest.mark.parametrize("data", AT_HAND)
+def test_what_never_waits_is_read_in_pieces(data):
+    """Built-in containers and their iterators have their items at hand."""
+    reader = open_source(make_source(data))
+    assert [list(reader.take(2)), list(reader.take(1))] == [[1, 2], [3]]
+
+
+def test_a_source_that_may_wait_gives_one_item_at_a_time():
+    """No item is held back because the next one is late."""
+    reader = open_source(make_source(numbers))
+    assert [list(reader.take(100)) for _ in range(4)] == [[1], [2], [3], []]
+
+
+@given(data=st.lists(st.integers()), looks=st.lists(st.integers(0, 5), max_size=4), sliced=st.booleans())
+def test_what_was_looked_at_is_given_to_the_next_run_first(data, looks, sliced):
+    """However often a one-shot is previewed, the next run gives every item once and in order."""
+    source = make_source(iter(data))
+    for n in looks:
+        reader = open_source(peeked(source))
+        assert list(itertools.islice(reader, n)) == data[:n]
+        reader.close()
+    assert (take_all(source) if sliced else read(source)) == data
+    with pytest.raises(SourceConsumed):
+        open_source(source)
+
+
+def test_what_was_looked_at_of_an_async_source_is_given_to_the_next_run_first():
+    """An async generator stays on its loop between preview and run, though another thread runs it."""
+    source = make_source(async_numbers())
+    reader = open_source(peeked(source))
+    assert next(reader) == 1
+    reader.close()
+    items = []
+    thread = threading.Thread(target=lambda: items.extend(read(source)))
+    thread.start()
+    thread.join(TIMEOUT)
+    assert items == [1, 2, 3]
+
+
+def test_an_error_met_while_looking_is_met_again_in_the_run():
+    """A source that raises in a preview does not end quietly in the run that follows."""
+
+    def broken():
+        yield 1
+        raise OSError("disk")
+
+    source = make_source(broken())
+    reader = open_source(peeked(source))
+    assert next(reader) == 1
+    with pytest.raises(OSError, match="disk"):
+        next(reader)
+    reader.close()
+    reader = open_source(source)
+    assert next(reader) == 1
+    with pytest.raises(OSError, match="disk"):
+        next(reader)
+
+
+def test_an_iterable_that_can_be_iterated_again_is_looked_at_as_it_is():
+    """Only a one-shot needs a stand-in for a preview."""
+    source = make_source([1])
+    assert peeked(source) is source
+
+
+def test_two_runs_at_once_cannot_both_have_a_one_shot():
+    """Of many threads that open one iterator, one gets it and the others ``SourceConsumed``."""
+    source = make_source(iter(range(10)))
+    outcomes = []
+
+    def open_it():
+        try:
+            outcomes.append(open_source(source))
+        except SourceConsumed:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert sum(outcome is not None for outcome in outcomes) == 1
+
+
+def test_a_thread_bound_cursor_gets_a_hint():
+    """SQLite's error about threads is followed by what to do: make the cursor inside a function."""
+    with sqlite3.connect(":memory:") as connection:
+        source = make_source(connection.execute("select 1"))
+        caught = []
+
+        def read_elsewhere():
+            try:
+                read(source)
+            except sqlite3.ProgrammingError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=read_elsewhere)
+        thread.start()
+        thread.join(TIMEOUT)
+    connection.close()
+    assert "inside a function" in hint(caught[0])
+    assert hint(ValueError("thread")) == ""
+
+
+def test_a_cursor_made_inside_a_function_is_read():
+    """What the hint says works: the function is called on the thread that reads."""
+
+    def rows():
+        connection = sqlite3.connect(":memory:")
+        try:
+            yield from connection.execute("select 1 union select 2")
+        finally:
+            connection.close()
+
+    items = []
+    thread = threading.Thread(target=lambda: items.extend(read(make_source(rows))))
+    thread.start()
+    thread.join(TIMEOUT)
+    assert items == [(1,), (2,)]
+
+
+def test_context_variables_are_seen_where_the_reader_runs():
+    """A source reads the context it is run in, async or not."""
+    variable = contextvars.ContextVar("variable", default="none")
+
+    async def source():
+        yield variable.get()
+
+    variable.set("given")
+    assert read(make_source(source)) == ["given"]
+
+
+@pytest.mark.parametrize("error", [StopAsyncIteration("sync"), KeyError("k"), SystemExit(3)], ids=repr)
+def test_an_error_of_the_source_passes_with_its_own_type(error):
+    """What the user's iterator raises is not caught here, whatever it is."""
+
+    def broken():
+        yield 1
+        raise error
+
+    reader = open_source(make_source(broken))
+    assert isinstance(reader, IteratorReader)
+    assert next(reader) == 1
+    with pytest.raises(type(error)):
+        next(reader)

@@ -1,0 +1,91 @@
+"""The layers of DESIGN: a module imports only from layers before its own, and never inside a function."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "olympipe_ng"
+
+LAYERS = [
+    ["errors", "drop", "lazy", "loops", "units"],
+    ["options", "origins"],
+    ["stages", "transport", "failures", "current"],
+    ["graph"],
+    ["readers", "sources"],
+    ["plan"],
+    ["scheduler"],
+    ["worker"],
+    ["engines"],
+    ["sinks", "caller", "run"],
+    ["deprecated", "drawing", "looking", "repeating", "building", "terminals", "pipeline"],
+    ["decorators", "helpers", "progress", "report", "statistics"],
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+APART = ({"stages", "transport"},)
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+
+
+def part_of(module: Path) -> str:
+    return module.parts[0].removesuffix(".py")
+
+
+def runtime_imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports that are made when the module is, leaving out those for the type checker alone."""
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+
+
+def imported_parts(module: Path, node: ast.Import | ast.ImportFrom) -> set[str]:
+    """Name the parts of this package that an import reaches."""
+    if isinstance(node, ast.Import) or not node.level:
+        return set()
+    base = ["olympipe_ng", *module.parts[:-1]]
+    target = base[: len(base) - node.level + 1] + (node.module.split(".") if node.module else [])
+    if len(target) > 1:
+        return {target[1]}
+    return {alias.name for alias in node.names if alias.name in RANK}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_imports_only_from_layers_before_its_own(module: Path) -> None:
+    """A module imports from its own part or from a layer before it."""
+    mine = part_of(module)
+    tree = ast.parse((PACKAGE / module).read_text())
+    for node in runtime_imports(tree):
+        for other in imported_parts(module, node) - {mine}:
+            assert RANK[other] <= RANK[mine], f"{module}:{node.lineno} imports {other}, which is above it"
+            assert {mine, other} not in APART, f"{module}:{node.lineno} imports {other}: they never see each other"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_nothing_is_imported_inside_a_function(module: Path) -> None:
+    """An import inside a function goes through ``lazy``."""
+    tree = ast.parse((PACKAGE / module).read_text())
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inside = [node.lineno for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))]
+            assert not inside, f"{module}:{inside[0]} imports inside {function.name}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_no_file_is_longer_than_four_hundred_lines(module: Path) -> None:
+    """A file fits a head: at most 400 lines."""
+    assert len((PACKAGE / module).read_text().splitlines()) <= 400
+
+
+KINDS = sorted(path.stem for path in (PACKAGE / "stages").glob("*.py"))
+
+
+@pytest.mark.parametrize("part", ["plan.py", "scheduler", "worker", "engines"])
+def test_the_engine_names_no_stage_kind(part: str) -> None:
+    """Nothing between graph and pipeline imports a stage kind: only the contract."""
+    paths = [PACKAGE / part] if part.endswith(".py") else sorted((PACKAGE / part).rglob("*.py"))
+    for path in paths:
+        for node in runtime_imports(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and "stages" in node.module.split("."):
+                assert node.module.endswith("stages.contract"), f"{path.name}:{node.lineno} names {node.module}"

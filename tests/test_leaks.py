@@ -1,0 +1,69 @@
+"""The fixture that watches all other tests: it sees every kind of thing that can be left behind, and says which."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.leaks import SHARED, left_behind, look
+
+
+def test_nothing_is_left_behind_by_nothing():
+    """Looking itself leaves nothing."""
+    assert left_behind(look()) == []
+
+
+def test_looking_is_cheap():
+    """A look costs well under 3 ms, since every test pays for two."""
+    began = time.perf_counter()
+    for _ in range(10):
+        look()
+    assert (time.perf_counter() - began) / 10 < 0.003
+
+
+def test_a_thread_is_named():
+    """A thread that does not end is left behind; one that is ending is waited for."""
+    before, leave = look(), threading.Event()
+    thread = threading.Thread(target=leave.wait, name="left over")
+    thread.start()
+    assert left_behind(before, patience=0.01) == ["thread 'left over' is alive"]
+    leave.set()
+    assert left_behind(before) == []
+
+
+def test_a_child_process_is_named_and_so_is_one_that_nobody_reaped():
+    """A child counts while it runs and until it is reaped."""
+    before = look()
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    running = left_behind(before, patience=0.01)[0]
+    assert f"child process {process.pid}" in running
+    process.stdin.close()
+    assert left_behind(before) == [f"child process {process.pid} has ended and was not reaped (a zombie)"]
+    process.wait()
+    assert left_behind(before) == []
+
+
+def test_a_descriptor_is_named_with_what_it_is_open_on():
+    """A descriptor is named with its target."""
+    before = look()
+    with open(__file__) as file:
+        assert left_behind(before) == [f"descriptor {file.fileno()} is open: {__file__}"]
+
+
+@pytest.mark.parametrize("folder", [tempfile.gettempdir, lambda: SHARED], ids=["temporary", "shared memory"])
+def test_a_file_is_named(folder):
+    """A temporary file and an entry of shared memory are named by their path."""
+    if not Path(folder()).is_dir():
+        pytest.skip("there is no such folder here")
+    before = look()
+    handle, path = tempfile.mkstemp(dir=folder())
+    os.close(handle)
+    assert left_behind(before) == [f"file {path} exists"]
+    os.unlink(path)

@@ -1,0 +1,434 @@
+"""Large buffers in shared memory, between real processes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from olympipe_ng.transport import arena as module
+from olympipe_ng.transport.arena import Arena, Keeper, Reader, arena_supported
+from olympipe_ng.transport.by_value import ByValue
+from olympipe_ng.transport.encoding import THRESHOLD, BufferRef, Encoded, Encoder, decode, encode_tokens
+from olympipe_ng.transport.wire import channel_pair
+
+pytestmark = pytest.mark.skipif(not arena_supported(), reason="no memory by descriptor here")
+MB = 1 << 20
+
+
+class Trio:
+    """A producer, the supervisor's keeper and a consumer, in one process."""
+
+    def __init__(self, **options):
+        self.keeper = Keeper()
+        self.reader = Reader()
+        self.arena = Arena(7, self.announce, **options)
+
+    def announce(self, segment, fd):
+        assert self.keeper.add(7, segment, (os.dup(fd),))
+        self.arena.accept(segment)
+
+    def show(self, refs):
+        for arena, segment, fd in self.keeper.missing("consumer", refs):
+            assert self.reader.add(arena, segment, (os.dup(fd),))
+
+    def put(self, data):
+        """Put, once the first segment was announced."""
+        return self.arena.put(data) or self.arena.put(data)
+
+    def close(self):
+        self.reader.close()
+        self.arena.close()
+        self.keeper.close()
+
+
+@pytest.fixture
+def trio():
+    made = Trio()
+    yield made
+    made.close()
+
+
+# --------------------------------------------------------------------------------------------------------------- allocation
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.lists(st.integers(1, 40_000) | st.tuples(st.integers(0, 50)), max_size=60))
+def test_blocks_never_overlap_and_come_back(steps):
+    """Whatever is put, and freed in whatever order: each block keeps its bytes, and in the end all room is one again."""
+    trio = Trio()
+    held = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, int):
+            data = bytes([number]) * step
+            held[trio.put(data)] = data
+        elif held:
+            ref = list(held)[step[0] % len(held)]
+            trio.arena.free(ref)
+            del held[ref]
+    trio.show(held)
+    for ref, data in held.items():
+        assert trio.reader.view(ref) == data
+        trio.arena.free(ref)
+        trio.arena.free(ref)
+    assert trio.arena.used == 0
+    assert all(segment.holes == [(0, segment.size)] for segment in trio.arena._segments)
+    trio.close()
+
+
+def test_memory_is_used_again(trio):
+    """A stream through one block reserves no more than one step."""
+    for number in range(100):
+        ref = trio.put(bytes([number]) * 300_000)
+        assert ref.offset == 0
+        trio.arena.free(ref)
+    assert trio.arena.reserved == module.STEP
+
+
+def test_a_segment_is_used_only_once_it_was_accepted():
+    """Before the supervisor has the descriptor nothing lies there; refused, nothing ever does."""
+    told = []
+    arena = Arena(1, lambda *args: told.append(args))
+    assert arena.put(bytes(MB)) is None
+    assert arena.put(bytes(MB)) is None
+    assert len(told) == 1
+    arena.accept(0)
+    assert arena.put(bytes(MB)).length == MB
+    arena.close()
+    arena = Arena(1, lambda segment, fd: arena.refuse(segment))
+    assert [arena.put(bytes(MB)) for _ in range(3)] == [None] * 3
+    arena.close()
+
+
+def test_there_is_a_limit(monkeypatch):
+    """Beyond its limit an arena has no room; freeing makes some."""
+    trio = Trio(limit=3 * MB)
+    refs = [trio.put(bytes(MB)) for _ in range(4)]
+    assert [ref is None for ref in refs] == [False, False, False, True]
+    trio.arena.free(refs[1])
+    assert trio.put(bytes(MB)).offset == MB
+    assert trio.arena.used == 3 * MB
+    trio.close()
+
+
+def test_a_second_segment_is_announced_when_the_first_is_full(monkeypatch):
+    """An item larger than a segment has one of its own size."""
+    monkeypatch.setattr(module, "SEGMENT", 2 * MB)
+    trio = Trio()
+    refs = [trio.put(bytes([n]) * size) for n, size in enumerate([MB, MB, MB, 5 * MB])]
+    assert [ref.segment for ref in refs] == [0, 0, 1, 2]
+    trio.show(refs)
+    assert [trio.reader.view(ref)[-1] for ref in refs] == [0, 1, 2, 3]
+    trio.close()
+
+
+def test_no_memory_is_no_failure(monkeypatch, trio):
+    """Where nothing can be reserved, put says so; memory that is there goes on being used."""
+    held = trio.put(bytes(MB))
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert trio.put(bytes(MB)) is None
+    trio.arena.free(held)
+    assert trio.put(bytes(MB)) is not None
+    monkeypatch.undo()
+    assert trio.put(bytes(MB)) is not None
+
+
+def test_no_descriptor_or_address_space_is_no_failure(monkeypatch):
+    """A segment that cannot be made leaves everything inline."""
+    for name in ("memfd_create", "ftruncate"):
+        trio = Trio()
+        monkeypatch.setattr(os, name, lambda *args: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+        assert trio.put(bytes(MB)) is None
+        monkeypatch.undo()
+        trio.close()
+
+
+def test_a_file_size_limit_is_no_failure():
+    """Under a real limit of the system the process lives, and everything goes inline."""
+    code = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from olympipe_ng.transport.arena import Arena\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "a = Arena(1, lambda s, fd: a.accept(s)); a.put(bytes(1 << 21)); print(a.put(bytes(1 << 21)))"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", code, root], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "None\n", done.stderr
+
+
+def test_idle_memory_goes_back_to_the_system(trio):
+    """Trimming keeps what is in use and a little more."""
+    refs = [trio.put(bytes([n]) * 4 * MB) for n in range(8)]
+    fd = trio.arena._segments[0].fd
+    for ref in refs[2:]:
+        trio.arena.free(ref)
+    trio.arena.trim()
+    assert trio.arena.reserved == 8 * MB
+    assert os.fstat(fd).st_blocks * 512 == 8 * MB
+    trio.show(refs)
+    assert trio.reader.view(refs[1]) == bytes([1]) * 4 * MB
+    again = trio.put(b"x" * 6 * MB)
+    assert trio.reader.view(again) == b"x" * 6 * MB
+    for ref in (*refs[:2], again):
+        trio.arena.free(ref)
+    trio.arena.trim()
+    assert trio.arena.reserved == module.KEPT
+
+
+# ----------------------------------------------------------------------------------------------------------------- counting
+
+
+def test_a_block_is_free_when_the_last_need_is_gone(trio):
+    """Frames and lent views count alike; credit is told once."""
+    one, two = trio.put(bytes(MB)), trio.put(bytes(MB))
+    keeper = trio.keeper
+    keeper.hold([one, two])
+    keeper.hold([one])
+    keeper.hold([two], "consumer")
+    assert keeper.release([one, two]) == {}
+    assert keeper.release([one]) == {7: [one]}
+    assert keeper.release([two], "consumer") == {7: [two]}
+
+
+def test_a_dead_consumers_views_are_released(trio):
+    """What it was lent is free, what it says late changes nothing, and a successor is sent the descriptors anew."""
+    ref = trio.put(bytes(MB))
+    trio.keeper.hold([ref])
+    trio.show([ref])
+    trio.keeper.hold([ref, ref], "consumer")
+    trio.keeper.release([ref])
+    assert trio.keeper.consumer_gone("consumer") == {7: [ref]}
+    assert trio.keeper.release([ref], "consumer") == {}
+    assert [entry[:2] for entry in trio.keeper.missing("consumer", [ref])] == [(7, 0)]
+
+
+def test_a_dead_producers_memory_goes_with_its_last_block():
+    """Until then it can be mapped; then its descriptors are closed and the consumers told."""
+    retired = []
+    trio = Trio()
+    keeper = trio.keeper
+    keeper._retired = lambda *args: retired.append(args)
+    refs = [trio.put(bytes([n]) * MB) for n in range(2)]
+    keeper.hold(refs)
+    trio.arena.close()
+    keeper.owner_gone(7)
+    trio.show(refs)
+    assert [trio.reader.view(ref)[5] for ref in refs] == [0, 1]
+    assert keeper.release(refs[:1]) == {}
+    assert retired == []
+    assert keeper.release(refs[1:]) == {}
+    assert retired == [(7, {"consumer"})]
+    trio.reader.forget(7)
+    trio.close()
+
+
+def test_a_producer_that_held_nothing_is_retired_at_once(trio):
+    """Its descriptors are closed when it goes."""
+    trio.arena.free(trio.put(bytes(MB)))
+    trio.keeper.owner_gone(7)
+    assert trio.keeper._fds == {}
+
+
+def test_a_lost_descriptor_is_told(trio):
+    """An empty tuple, as it comes at the descriptor limit, is a refusal here and a fetch there."""
+    assert not trio.keeper.add(8, 0, ())
+    ref = trio.put(b"abc" * MB)
+    reader = Reader(trio.keeper.read)
+    assert not reader.add(7, 0, ())
+    assert reader.view(ref) == b"abc" * MB
+    assert reader.lend(ref) == b"abc" * MB
+    assert reader.take_lent() == []
+    with pytest.raises(LookupError, match="could not map"):
+        Reader().view(ref)
+
+
+# ------------------------------------------------------------------------------------------------------------------ lending
+
+
+def test_a_lent_view_is_read_only_and_says_when_it_is_done(trio):
+    """It lives as long as anything made upon it, and its return is told after its loan."""
+    ref = trio.put(np.arange(MB, dtype="u1").tobytes())
+    trio.show([ref])
+    array = np.frombuffer(trio.reader.lend(ref), "u1")
+    assert array[255] == 255
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        array.flags.writeable = True
+    part = array[10:20].reshape(2, 5)
+    del array
+    gc.collect()
+    assert trio.reader.take_returned() == []
+    assert part[0, 0] == 10
+    del part
+    gc.collect()
+    assert trio.reader.take_returned() == []  # nobody was told of the loan yet
+    assert trio.reader.take_lent() == [ref]
+    assert trio.reader.take_returned() == [ref]
+    assert trio.reader.take_returned() == []
+
+
+def test_a_lent_view_outlives_its_reader(trio):
+    """Unmapping waits for those who still look."""
+    ref = trio.put(b"x" * MB)
+    trio.show([ref])
+    view = trio.reader.lend(ref)
+    trio.reader.forget(7)
+    gc.collect()
+    assert view == b"x" * MB
+
+
+def test_items_travel_by_reference(trio):
+    """Encoder to decoder through the arena: private copies by default, views on request, batches by reference."""
+    arrays = [np.full(100_000, n, "f8") for n in range(3)]
+    items = [*arrays, {"a": arrays[1]}, bytes(THRESHOLD), "x" * THRESHOLD, 5]
+    trio.put(bytes(MB))
+    encoder = Encoder(ByValue(), trio.arena)
+    encoder.extend(items)
+    encoded = encoder.take()
+    encoded = Encoded.from_wire(encoded.header(), memoryview(b"".join(encoded.segments())))
+    assert len(encoded.refs()) == 6
+    trio.show(encoded.refs())
+    back = list(decode(encoded, memory=trio.reader))
+    assert back[0].flags.writeable
+    assert np.array_equal(back[2], arrays[2])
+    assert np.array_equal(back[3]["a"], arrays[1])
+    assert back[4:] == items[4:]
+    batch = encode_tokens([encoded.tokens()])
+    (lent,) = decode(batch, zero_copy=True, memory=trio.reader)
+    assert np.array_equal(lent[1], arrays[1])
+    assert not lent[1].flags.writeable
+    assert len(trio.reader.take_lent()) == 6
+    del lent
+    gc.collect()
+    assert len(trio.reader.take_returned()) == 6
+    for ref in encoded.refs():
+        trio.arena.free(ref)
+
+
+# -------------------------------------------------------------------------------------------------------- several processes
+
+
+def in_child(work):
+    """Run ``work(channel)`` in a forked process; return our end and the child's pid."""
+    ours, theirs = channel_pair()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            ours.close()
+            work(theirs)
+            status = 0
+        finally:
+            os._exit(status)
+    theirs.close()
+    return ours, pid
+
+
+def produce(channel, count, wait=True):
+    """Make ``count`` arrays, one message each, under credit."""
+
+    def announce(segment, fd):
+        channel.send(("segment", segment), fds=[fd])
+        arena.accept(channel.receive()[0][1])
+
+    arena = Arena(1, announce)
+    encoder = Encoder(ByValue(), arena)
+    encoder.add(np.zeros(MB, "u1"))  # inline: it makes the arena known
+    encoder.take()
+    for number in range(count):
+        encoder.add({"number": number, "array": np.full(MB, number % 256, "u1")})
+        encoded = encoder.take()
+        channel.send(("frame", encoded.header()), encoded.segments())
+        if arena.used >= 4 * MB:
+            arena.free(BufferRef(*channel.receive()[0][1]))
+    if wait:
+        channel.receive()
+
+
+def consume(channel):
+    """Add up what comes."""
+    reader, total = Reader(), 0
+    while (message := channel.receive()) is not None:
+        (kind, *what), payload = message
+        if kind == "segment":
+            assert reader.add(*what, channel.descriptors.popleft())
+        elif kind == "frame":
+            (item,) = decode(Encoded.from_wire(what[0], payload), memory=reader)
+            assert (item["array"] == item["number"] % 256).all()
+            total += item["number"]
+            channel.send(("done",))
+        else:
+            channel.send(("total", total))
+
+
+def test_arrays_stream_through_three_processes():
+    """Producer, supervisor and consumer, each block written once and used again; the supervisor never sees a pixel."""
+    producer, producer_pid = in_child(lambda channel: produce(channel, 50))
+    consumer, consumer_pid = in_child(consume)
+    keeper, seen = Keeper(), 0
+    while seen < 50:
+        (kind, what), payload = producer.receive()
+        if kind == "segment":
+            assert keeper.add(1, what, producer.descriptors.popleft())
+            producer.send(("accept", what))
+            continue
+        encoded = Encoded.from_wire(what, payload)
+        seen += 1
+        assert len(payload) < 1000
+        keeper.hold(encoded.refs())
+        for arena, segment, fd in keeper.missing("consumer", encoded.refs()):
+            consumer.send(("segment", arena, segment), fds=[fd])
+        consumer.send(("frame", encoded.header()), encoded.segments())
+        assert consumer.receive()[0] == ("done",)
+        for ref in keeper.release(encoded.refs())[1]:
+            producer.send(("free", tuple(ref)))
+    consumer.send(("sum",))
+    assert consumer.receive()[0] == ("total", sum(range(50)))
+    assert os.fstat(keeper._fds[1, 0]).st_blocks * 512 <= 6 * MB
+    for channel, pid in ((producer, producer_pid), (consumer, consumer_pid)):
+        channel.close()
+        assert os.waitpid(pid, 0)[1] == 0
+    keeper.close()
+
+
+def test_data_survive_their_producers_death():
+    """A frame of a producer that was killed is delivered all the same, twice if need be."""
+    producer, pid = in_child(lambda channel: produce(channel, 2))
+    (_, segment), _ = producer.receive()
+    keeper = Keeper()
+    assert keeper.add(1, segment, producer.descriptors.popleft())
+    producer.send(("accept", segment))
+    frames = [producer.receive() for _ in range(2)]
+    encoded = [Encoded.from_wire(header[1], payload) for header, payload in frames]
+    for each in encoded:
+        keeper.hold(each.refs())
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert producer.receive() is None
+    keeper.owner_gone(1)
+    for _ in range(2):
+        consumer, consumer_pid = in_child(consume)
+        for arena, number, fd in keeper.missing("consumer", encoded[1].refs()):
+            consumer.send(("segment", arena, number), fds=[fd])
+        consumer.send(("frame", encoded[1].header()), encoded[1].segments())
+        assert consumer.receive()[0] == ("done",)
+        consumer.send(("sum",))
+        assert consumer.receive()[0] == ("total", 1)
+        keeper.consumer_gone("consumer")
+        consumer.close()
+        os.waitpid(consumer_pid, 0)
+    for each in encoded:
+        keeper.release(each.refs())
+    assert keeper._fds == {}
+    producer.close()

@@ -1,0 +1,162 @@
+"""Exceptions that cross a process border."""
+
+from __future__ import annotations
+
+import builtins
+import pickle
+import sys
+import threading
+
+import pytest
+
+from olympipe_ng.errors import StageError
+from olympipe_ng.transport.by_value import ByValue
+from olympipe_ng.transport.exceptions import dump_exception, load_exception, shorten, traceback_text
+from tests.transport.peer import Peer
+
+
+class TwoArguments(Exception):
+    def __init__(self, a, b):
+        super().__init__(a)
+        self.b = b
+
+
+class WordsItself(Exception):
+    def __init__(self, code):
+        super().__init__(f"code {code}")
+        self.code = code
+
+
+class OfTheSystem(OSError):
+    def __init__(self, number, where):
+        super().__init__(number, "gone", where)
+        self.where = where
+
+
+class WithProperty(Exception):
+    def __init__(self, *, detail):
+        super().__init__(detail)
+        self._detail = detail
+
+    @property
+    def detail(self):
+        return self._detail
+
+
+class CannotRebuild(Exception):
+    def __reduce__(self):
+        return (sys.exit, (3,))
+
+
+class CannotSpeak(Exception):
+    def __str__(self):
+        raise KeyError("speechless")
+
+
+def noted():
+    error = ValueError("a", 1)
+    error.__notes__ = ["look here"]
+    return error
+
+
+def decoding():
+    return UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad")
+
+
+WHOLE = [
+    ValueError("a", 1), KeyError("k"), OSError(2, "no", "file"), TwoArguments(1, 2), WordsItself(3), OfTheSystem(2, "there"),
+    WithProperty(detail="d"), SystemExit(3), KeyboardInterrupt(), StopIteration(4), GeneratorExit(), StopAsyncIteration(),
+    ImportError("i", name="n", path="p"), decoding(), SyntaxError("s", ("f", 1, 2, "t")), MemoryError(), RecursionError("deep"), noted(),
+    CannotSpeak("x"), StageError("m", stage="2 'resize'", index=7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", WHOLE, ids=lambda error: type(error).__name__)
+def test_an_exception_arrives_whole(error):
+    """Its type, arguments, text and state, whatever its ``__init__`` takes."""
+    back = load_exception(dump_exception(error))
+    assert type(back) is type(error)
+    assert back.args == error.args
+    assert vars(back) == vars(error)
+    assert isinstance(error, CannotSpeak) or str(back) == str(error)
+    assert getattr(back, "filename", None) == getattr(error, "filename", None)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with 3.11")
+def test_a_group_arrives_with_its_exceptions():
+    """Those of a group are rebuilt as well as those that stand alone."""
+    inner = builtins.ExceptionGroup("inner", [WordsItself(3), TwoArguments(1, 2)])
+    back = load_exception(dump_exception(builtins.BaseExceptionGroup("outer", [inner, KeyboardInterrupt()])))
+    words, two = back.exceptions[0].exceptions
+    assert str(back.exceptions[0]) == "inner (2 sub-exceptions)"
+    assert (str(words), words.code, two.args, two.b) == ("code 3", 3, (1,), 2)
+    assert type(back.exceptions[1]) is KeyboardInterrupt
+
+
+def test_an_exception_that_would_not_arrive_is_none():
+    """The object comes whole or not at all: unpicklable state, a reduction that does something else."""
+    locked = ValueError("x")
+    locked.lock = threading.Lock()
+    assert dump_exception(locked) is None
+    assert dump_exception(ValueError(threading.Lock())) is None
+    assert type(load_exception(dump_exception(CannotRebuild("x")))) is CannotRebuild
+    assert load_exception(b"nonsense") is None
+    assert load_exception(pickle.dumps("no exception")) is None
+
+
+def test_a_local_exception_comes_home_as_the_callers_own():
+    """Also one that only the robust way carries."""
+
+    class Local(Exception):
+        def __init__(self, a, b):
+            super().__init__(a)
+            self.b = b
+
+    def work(item):
+        try:
+            raise Local(item, 2)
+        except Local as error:
+            return dump_exception(error, ByValue())
+
+    # the peer's own ByValue defines to nobody; the caller knows its class by number
+    with Peer(work) as peer:
+        back = load_exception(peer.ask(1)[0])
+        assert type(back) is Local
+        assert (back.args, back.b) == ((1,), 2)
+
+
+def raise_chain():
+    try:
+        try:
+            raise KeyError("root")
+        except KeyError as error:
+            raise OSError("middle") from error
+    except OSError:
+        raise ValueError("top")  # noqa: B904
+
+
+def test_the_text_has_the_whole_chain():
+    """Causes and contexts are told, outermost last."""
+    with pytest.raises(ValueError, match="top") as caught:
+        raise_chain()
+    text = traceback_text(caught.value)
+    assert text.index("KeyError: 'root'") < text.index("direct cause") < text.index("OSError: middle") < text.index("ValueError: top")
+    assert "in test_the_text_has_the_whole_chain" in text
+    assert "in test_the_text" not in traceback_text(caught.value, skip=1)
+    assert "ValueError: top" in traceback_text(caught.value, skip=99)
+
+
+def test_a_long_message_is_kept_whole():
+    """A message of 64 KB is told in full; of a longer one the head and the tail."""
+    assert ("E" * 65_000 + "CAUSE") in traceback_text(ValueError("E" * 65_000 + "CAUSE"))
+    text = traceback_text(ValueError("HEAD" + "E" * 10**6 + "CAUSE"))
+    assert len(text) < 140_000
+    assert "HEAD" in text
+    assert "CAUSE" in text
+    assert "characters left out" in text
+    assert shorten("abcdef", 2) == "ab\n... 2 characters left out ...\nef"
+
+
+def test_an_exception_that_cannot_speak_still_has_a_text():
+    """Its type's name at the least."""
+    assert "CannotSpeak" in traceback_text(CannotSpeak("x"))
