@@ -110,7 +110,13 @@ def _port_ticket(state: State, node: Node, port: int) -> Ticket | None:
         ticket = _verb(state, Verb.MARK, port)
         ticket.mark = mark
         return ticket
-    return _cut(state, node, port, max(1, min(state.room(node), node.frame_size())))
+    return _cut(state, node, port, _stream_size(state, node))
+
+
+def _stream_size(state: State, node: Node) -> int:
+    """Return how many items a stream takes at once; one that has given nothing yet (a reduce, a shuffle) is not held back by that."""
+    untried = any(edge.untried for edge in state.outputs(node))
+    return node.frame_size() if untried else max(1, min(state.room(node), node.frame_size()))
 
 
 def _end_ticket(state: State, node: Node) -> Ticket | None:

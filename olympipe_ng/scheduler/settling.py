@@ -190,8 +190,9 @@ def _learn(state: State, node: Node, worker: Worker, ticket: Ticket, event: Done
     worker.served += max(0, items)
     ticket.spent += event.busy + event.moving
     if items > 0:
-        for edge in state.outputs(node):
-            edge.untried = 0  # even if nothing came: a filter may drop nearly everything
+        if not node.plan.many:
+            for edge in state.outputs(node):
+                edge.untried = 0  # even if nothing came: a filter may drop nearly everything
         account = state.ledger[node.number]
         if node.plan.many and account.settled:
             node.fanout = max(1.0, account.outputs / account.settled)

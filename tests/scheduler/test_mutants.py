@@ -52,7 +52,7 @@ def no_bound_in_items(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Edge, "room", lambda edge, *, oldest=False: 1000)
 
 
-@mutant("bytes of")
+@mutant("bytes, its bound is")
 def no_bound_in_bytes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Edge, "_room", lambda edge, used: edge.capacity + edge.growth - used)
 
@@ -98,7 +98,7 @@ def a_ticket_too_many_in_hand(patch: pytest.MonkeyPatch) -> None:
 @mutant("grew")
 def edges_grow_whenever_they_are_full(patch: pytest.MonkeyPatch) -> None:
     def relieve(state: State) -> bool:
-        full = [edge for edge in state.edges if edge.used >= edge.capacity + edge.growth and not edge.closed]
+        full = [edge for edge in state.edges if edge.used >= edge.bound and not edge.closed and edge.growth < 20]
         for edge in full[:1]:
             edge.growth += 2
             state.touch(state.producer(edge))
