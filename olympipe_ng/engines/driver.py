@@ -58,7 +58,8 @@ class Driver:
     def turn(self) -> None:
         """Handle the events that are there, and those that follow at once."""
         while self.events:
-            self._carry_out(self.scheduler.handle(self.events.popleft(), time.monotonic()))
+            events, self.events = self.events, deque()
+            self._carry_out(self.scheduler.handle_all(events, time.monotonic()))
 
     def remaining(self) -> float | None:
         """Return the seconds until the scheduler wants to be asked again; ``None``: only after an event."""

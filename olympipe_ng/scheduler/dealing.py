@@ -25,7 +25,7 @@ def deal(state: State, node: Node) -> None:
             break
         if ticket.state is not TicketState.DONE:  # a mark goes through a stage of items without a worker
             _dispatch(state, node, ticket)
-    if not state.paused:
+    if node.plan.many and not state.paused:
         _grant(state, node)
 
 
@@ -79,7 +79,8 @@ def _items_ticket(state: State, node: Node, quota: int) -> Ticket | None:
     room = _spare_room(state, node)
     if room <= 0:
         return None
-    return _cut(state, node, 0, min(quota, node.frame_size()) if node.plan.many else min(room, quota, node.frame_size()))
+    count = min(quota, node.frame_size(edge.queued))
+    return _cut(state, node, 0, count if node.plan.many else min(room, count))
 
 
 def _stream_ticket(state: State, node: Node) -> Ticket | None:

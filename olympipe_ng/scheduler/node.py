@@ -24,8 +24,10 @@ from .messages import Frame, StreamState, Verb
 __all__ = ["Node", "Status", "Ticket", "Worker", "WorkerStatus"]
 
 FRAME_SECONDS = 0.004  # a frame's worth of its consumer's work; more costs latency, less costs relays
+LANE_SECONDS = 0.020  # the same where a worker has several lanes: they share one interpreter, and each relay costs all of them
 EDGE_SECONDS = 0.2  # what may wait on an edge; more hides uneven producers, less bounds memory and latency
 DEAR = 0.020  # seconds; behind an item this dear no second ticket is put in hand, another worker may be free sooner
+SPARE = 2  # so many lanes share one ticket that is in hand beyond what they are at; fewer end together and are not idle, more bounds less
 GROWTH = 4  # a frame may be so many times its predecessor: costs are measured before they are relied on
 WINDOW = 32  # tickets; fewer starve workers behind a dear item, more cost memory
 EDGE_ITEMS = 65_536
@@ -202,7 +204,7 @@ class Node:
             return plan.lanes
         if plan.many and (plan.retries or not plan.stream):
             return plan.lanes  # what is in hand behind a ticket that comes back would be run before it, or keep room and lane from it
-        return plan.lanes + 1
+        return plan.lanes + max(1, plan.lanes // SPARE)
 
     def idle_worker(self, *, empty: bool = False, elder: bool = False) -> Worker | None:
         """Find the worker with the emptiest hand that may take a ticket; what a retiring one holds may wait for an ``elder``."""
@@ -228,12 +230,14 @@ class Node:
         """Adapt cost and frame size to a measurement of ``items`` on one lane."""
         cost = max(seconds / items, 1e-8)
         self.cost = cost if not self.cost else (1 - EASE) * self.cost + EASE * cost
-        self.size = max(1, min(int(FRAME_SECONDS / self.cost), GROWTH * max(items, self.size), self.frame_items))
+        seconds = LANE_SECONDS if self.plan.lanes > 1 else FRAME_SECONDS
+        self.size = max(1, min(int(seconds / self.cost), GROWTH * max(items, self.size), self.frame_items))
 
-    def frame_size(self) -> int:
-        """Return how many items to deal at once."""
-        single = self.plan.timeout is not None or not self.plan.redeliver
-        return 1 if single else self.size
+    def frame_size(self, waiting: int = 0) -> int:
+        """Return how many items to deal at once; of those ``waiting`` each lane of a worker that has several gets its share."""
+        if self.plan.timeout is not None or not self.plan.redeliver:
+            return 1
+        return self.size if self.plan.lanes == 1 else max(1, min(self.size, waiting // self.lanes))
 
     def appetite(self) -> int:
         """Return how many items may wait before this node when its ``queue_size`` is not given."""

@@ -2,7 +2,7 @@
 
     engine: frames, ends, results, deaths, time ──events──► Scheduler ──commands──► engine: dispatch, deliver, pull, start, stop
 
-No process, socket, thread or clock; ``now`` comes with each event. ``handle`` is the only method that changes anything. What an event
+No process, socket, thread or clock; ``now`` comes with each event. ``handle_all`` is the only method that changes anything. What an event
 means is the table in ``_TABLE``; after it, every node that something has happened to is looked at again, until nothing more can be given
 out.
 
@@ -14,7 +14,7 @@ Considered and refused: callbacks and futures (the order of events would be the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..plan import Plan, Role
@@ -77,10 +77,15 @@ class Scheduler:
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take one event; return what is to be done because of it."""
+        return self.handle_all((event,), now)
+
+    def handle_all(self, events: Iterable[Event], now: float) -> list[Command]:
+        """Take events that have come together; the nodes that they concern are looked at once, which is most of the work."""
         self.state.now = now
-        if not self.state.finished:
-            _TABLE[type(event)](self.state, event)
-            limits.look(self.state, event)
+        for event in events:
+            if not self.state.finished:
+                _TABLE[type(event)](self.state, event)
+                limits.look(self.state, event)
         return self._settle()
 
     def _settle(self) -> list[Command]:

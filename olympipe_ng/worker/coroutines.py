@@ -13,7 +13,7 @@ from ..scheduler.messages import Dispatch, Done, Verb
 from ..stages.contract import Arity, ItemTransform
 from .items import emitter, explained, ship, unloadable
 from .many import add_exploded, is_due, tell_some
-from .ticket import SHIP_SECONDS, TicketRun
+from .ticket import TicketRun
 
 if TYPE_CHECKING:
     from .core import StageWorker
@@ -41,7 +41,7 @@ async def run_async(worker: StageWorker, dispatch: Dispatch, tell: Tell, room: R
     for at in range(dispatch.lo, dispatch.hi):
         ended = await _one(worker, ticket, items, at, tell, room)
         now = time.perf_counter()
-        if ended is None and at + 1 < dispatch.hi and now - ticket.shipped > SHIP_SECONDS:
+        if ended is None and at + 1 < dispatch.hi and ticket.is_due(now):
             told = ship(worker, ticket, at + 1, now)
             tell(told)
             if told.finished:

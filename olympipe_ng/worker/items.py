@@ -21,14 +21,13 @@ from ..drop import DROP
 from ..failures import Kind
 from ..scheduler.messages import Done
 from ..stages.contract import Arity, ItemTransform
-from .ticket import SHIP_SECONDS, Answers, TicketRun
+from .ticket import Answers, TicketRun
 
 if TYPE_CHECKING:
     from .core import StageWorker
 
 __all__ = ["emitter", "explained", "run_items", "ship", "unloadable"]
 
-PATIENCE = 0.010  # seconds; after so long the rest of a ticket is given back, if others could take it
 SLICE = 64  # items between two looks at the clock; more saves 40 ns each, less notices sooner that items turned dear
 SLICE_SECONDS = 0.001
 NUMBERS = frozenset({int, float, bool, type(None)})
@@ -47,7 +46,7 @@ def run_items(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) 
             return
         now = clock()
         size = min(2 * size, most) if now - began < SLICE_SECONDS else 1
-        if now - ticket.shipped > SHIP_SECONDS and at < dispatch.hi:
+        if at < dispatch.hi and ticket.is_due(now):
             told = ship(worker, ticket, at, now)
             yield told
             if told.finished:
@@ -178,8 +177,7 @@ def unloadable(worker: StageWorker, ticket: TicketRun, at: int, error: BaseExcep
 
 def ship(worker: StageWorker, ticket: TicketRun, upto: int, now: float) -> Done:
     """Tell the finished part; give back the rest when it takes long and others could take it, or nobody wants it."""
-    patient = not ticket.dispatch.patience or now - ticket.began < PATIENCE
-    return ticket.done(upto, finished=not patient or worker.cancelled(ticket.dispatch.ticket))
+    return ticket.done(upto, finished=ticket.is_late(now) or worker.cancelled(ticket.dispatch.ticket))
 
 
 def _seed(position: Position, at: int, seed: int) -> None:

@@ -19,7 +19,7 @@ from ..failures import Kind
 from ..scheduler.messages import Done
 from ..stages.contract import ItemTransform
 from .items import explained, ship, unloadable
-from .ticket import SHIP_SECONDS, Answers, TicketRun
+from .ticket import Answers, TicketRun
 
 if TYPE_CHECKING:
     from .core import StageWorker
@@ -46,7 +46,7 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
             return
         ticket.emitted = 0
         now = time.perf_counter()
-        if at + 1 < dispatch.hi and now - ticket.shipped > SHIP_SECONDS:
+        if at + 1 < dispatch.hi and ticket.is_due(now):
             told = ship(worker, ticket, at + 1, now)
             yield told
             if told.finished:

@@ -24,9 +24,11 @@ from ..scheduler.messages import Counts, Dispatch, Done, Parcel, StreamState
 from ..stages.contract import Arity
 from .spec import Codec, Encoding, StageSpec
 
-__all__ = ["SHIP_SECONDS", "Answers", "Catch", "Outputs", "TicketRun", "make_note", "shortened_traceback", "summarise"]
+__all__ = ["Answers", "Catch", "Outputs", "TicketRun", "make_note", "shortened_traceback", "summarise"]
 
 SHIP_SECONDS = 0.005  # after so long the finished part of a ticket is told: more delays its elders' readers, less costs messages
+PATIENCE = 0.010  # seconds; after so long the rest of a ticket is given back, if others could take it
+LANE_PACE = 5  # times both, where lanes share an interpreter: their tickets are longer, and each message costs all of them
 TRACEBACK_LENGTH = 65_536  # characters; beyond it head and tail are kept, for the cause stands at either end
 
 
@@ -73,6 +75,7 @@ class TicketRun:
         "fresh",
         "lined",
         "outputs",
+        "pace",
         "position",
         "shipped",
         "slowest",
@@ -104,6 +107,7 @@ class TicketRun:
         self.slowest = 0.0
         self.waited = 0.0  # seconds waiting for room
         self.first_function = self.first_whole = 0.0
+        self.pace = LANE_PACE if spec.plan.lanes > 1 else 1
         self.began = self.shipped = time.perf_counter()
 
     # ------------------------------------------------------------------------------------------------------------ success
@@ -313,6 +317,14 @@ class TicketRun:
             del self.outputs.origins[0][len(self.outputs.origins[0]) - self.fresh :]
             self.used -= self.fresh
             self.fresh = 0
+
+    def is_due(self, now: float) -> bool:
+        """Say whether the finished part is to be told of."""
+        return now - self.shipped > SHIP_SECONDS * self.pace
+
+    def is_late(self, now: float) -> bool:
+        """Say whether others should have the rest, if there are any who could take it."""
+        return self.dispatch.patience and now - self.began >= PATIENCE * self.pace
 
     def paused(self, since: float) -> None:
         """Leave out of the stage's time what was spent waiting for room."""

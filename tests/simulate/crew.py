@@ -116,7 +116,7 @@ class Crew:
     def check(self, order: Dispatch, member: Member | None) -> None:
         if member is None or not member.ready or member.stopping:
             raise Violation(f"a dispatch to a worker that cannot take it: {order}")
-        if len(member.out) > member.lanes:
+        if len(member.out) >= member.lanes + max(1, member.lanes // 2):
             raise Violation(f"worker {order.worker} has {len(member.out) + 1} tickets in hand, it has {member.lanes} lanes")
         if order.frame is not None:
             box: Box = order.frame.payload

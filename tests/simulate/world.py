@@ -102,7 +102,7 @@ class World:
         for intervene in self.plans.pop(self.steps, ()):
             intervene()
         if self.inbox:
-            self.handle(self.inbox.popleft())
+            self.handle(*self.arrived())
             return
         deadline = self.scheduler.deadline
         if self.heap and (deadline is None or self.heap[0][0] <= deadline):
@@ -129,9 +129,23 @@ class World:
         else:
             raise Violation(f"hang: nothing is on its way, and the run is not over\n{show_state(self)}")
 
-    def handle(self, event: Any) -> None:
+    def arrived(self) -> list[Any]:
+        """Take the next message, or several that an engine may have found together."""
+        together = self.rng.randint(1, 4)
+        return [self.inbox.popleft() for _ in range(min(together, len(self.inbox)))]
+
+    def handle(self, *events: Any) -> None:
         if self.finish is not None:
             return
+        for event in events:
+            self.hear(event)
+        commands = self.scheduler.handle_all(events, self.now)
+        self.check_growth()
+        self.carry_out(commands)
+        self.watch.check_through()
+
+    def hear(self, event: Any) -> None:
+        """Take note of what the scheduler is about to be told."""
         if self.log is not None:
             self.log.append(f"{self.now:9.4f} {self.steps:5d}  --> {event}")
         if type(event) is SourceFrame:
@@ -139,10 +153,6 @@ class World:
         elif type(event) is Took:
             self.sinks[event.sink].heard()
         self.crew.heard(event)
-        commands = self.scheduler.handle(event, self.now)
-        self.check_growth()
-        self.carry_out(commands)
-        self.watch.check_through()
 
     def check_growth(self) -> None:
         """Check that an edge grew only because nothing at its two ends could move."""
