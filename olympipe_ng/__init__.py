@@ -31,6 +31,7 @@ from .pipeline import Pipeline
 
 if TYPE_CHECKING:
     from .current import CurrentItem, CurrentWorker, current_item, current_worker
+    from .engines.process.nursery import keep_warm
     from .failures import Failure
     from .report import RunReport
     from .run import Results, Run
@@ -64,6 +65,7 @@ __all__ = [
     "WorkerDied",
     "current_item",
     "current_worker",
+    "keep_warm",
 ]
 
 _LAZY = {
@@ -75,8 +77,9 @@ _LAZY = {
     "RunReport": "report",
     "current_item": "current",
     "current_worker": "current",
+    "keep_warm": "engines.process.nursery",
 }
-_NOT_YET = frozenset({"globalize", "keep_warm", "parallel", "reductions", "sequence", "testing", "timed", "tracing"})
+_NOT_YET = frozenset({"globalize", "parallel", "reductions", "sequence", "testing", "timed", "tracing"})
 _DECORATORS = frozenset({"class_task", "filter", "source", "source_from", "splitter", "task"})
 
 

@@ -192,6 +192,10 @@ class ByValue:
         body = self.silent(lambda uid, blob: collected.append((uid, blob))).dumps(obj, full=True)
         return marshal.dumps((collected, body))
 
+    def named_modules(self) -> list[str]:
+        """Return the modules whose things went by name."""
+        return self._importable.found()
+
     def reduce_class(self, kind: type) -> Any:
         """Return how to pickle a class: ``NotImplemented`` where pickle's own way, by name, is right."""
         known = self._reductions.get(id(kind))

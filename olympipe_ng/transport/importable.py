@@ -50,6 +50,10 @@ class Importable:
             known = self._modules[name] = self._shared.get(name) == id(module) or _found_elsewhere(name, module)
         return known
 
+    def found(self) -> list[str]:
+        """Return the modules that were asked for, and that receivers have."""
+        return [name for name, known in self._modules.items() if known]
+
 
 def _main_names() -> dict[str, Any]:
     """Return what ``__main__`` defines now; only classes and functions, so that nobody's data are kept alive."""

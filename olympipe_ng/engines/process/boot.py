@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
+from collections.abc import Iterable
 from typing import Any, cast
 
 from ...plan import EdgePlan, NodePlan, Plan, Role
 from ...transport.by_value import loads_graph
-from .children import be_subreaper, die_with_parent, enter_child, flush_streams, name_process
+from ...transport.wire import Channel
+from . import protocol as p
+from .children import OPEN, be_subreaper, die_with_parent, enter_child, flush_streams, fork_child, name_process
+from .poller import Poller
 from .starting import Settings, SpawnStarter, TemplateStarter, _adopt, fail_set_up, live_as_worker, prepare
 from .supervisor import supervise
 
-__all__ = ["pack_plan", "supervisor", "worker"]
+__all__ = ["nursery", "pack_plan", "supervisor", "worker"]
+
+HANDED_OVER = 4  # descriptors for a supervisor: the run's socket, the folder, standard output and error
 
 
 def pack_plan(plan: Plan) -> tuple[Any, ...]:
@@ -32,12 +40,18 @@ def unpack_plan(plain: tuple[Any, ...]) -> Plan:
 def supervisor(fd: int) -> None:
     """Be the supervisor of a run whose caller did not fork."""
     enter_child()
+    status = _live_as_supervisor(fd)
+    flush_streams()
+    os._exit(status)
+
+
+def _live_as_supervisor(fd: int) -> int:
     be_subreaper()
     name_process("olympipe_ng")
     caller = _adopt(fd)
     message = caller.receive()
     if message is None:
-        os._exit(1)
+        return 1
     (_, plain, settings, sizes), payload = message
     graph, opaque = bytes(payload[: sizes[0]]), bytes(payload[sizes[0] :])
     settings = Settings(*settings)
@@ -46,9 +60,98 @@ def supervisor(fd: int) -> None:
         starter: Any = TemplateStarter(graph, settings)
     else:
         starter = SpawnStarter(graph, settings)
-    status = supervise(caller, plan, loads_graph(opaque), starter, settings.caller)
+    return supervise(caller, plan, loads_graph(opaque), starter, settings.caller)
+
+
+def nursery(fd: int) -> None:
+    """Stay between runs: fork their supervisors, and import what they needed."""
+    enter_child()
+    name_process("olympipe warm")
+    importlib.import_module("cloudpickle.cloudpickle")
+    _Nursery(_adopt(fd)).run()
     flush_streams()
-    os._exit(status)
+    os._exit(0)
+
+
+class _Nursery:
+    """The process behind ``nursery.Nursery``."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        OPEN.add(channel)  # closed in what is forked
+        self._poller = Poller()
+        self._poller.watch(channel.fileno(), self._hear)
+        self._files: dict[str, int] = {}  # of what was imported for runs: when they were changed
+        self._pidfd: int | None = None
+        self._over = False
+
+    def run(self) -> None:
+        """Serve until the caller does not want it any more, or is gone."""
+        while not self._over:
+            self._poller.wait(None)
+
+    def _hear(self, mask: int) -> None:
+        for header, _ in self._channel.receive_nowait():
+            if header[0] == p.SETUP:
+                self._pidfd = self._poller.watch_pid(header[1], self._end)
+                self._channel.send((p.NURSED, 0))
+            elif header[0] == p.BEGIN:
+                self._channel.send((p.NURSED, self._begin(self._channel.descriptors.popleft())))
+            else:
+                _reap(header[1])
+                self._channel.send((p.NURSED, 0))
+                self._import(header[2])
+        if self._channel.closed:
+            self._end(0)
+
+    def _end(self, mask: int) -> None:
+        self._over = True
+
+    def _begin(self, fds: tuple[int, ...]) -> int:
+        """Fork a supervisor; return its pid, 0 where what was imported is out of date, or descriptors are missing."""
+        pid = 0
+        if len(fds) == HANDED_OVER and all(_changed_at(path) == at for path, at in self._files.items()):
+            pid = fork_child(lambda: self._bear(fds))
+        for fd in fds:
+            os.close(fd)
+        return pid
+
+    def _bear(self, fds: tuple[int, ...]) -> int:
+        """Be a supervisor, where the caller is and with its standard streams."""
+        run, folder, *streams = fds
+        os.fchdir(folder)
+        for number, stream in enumerate(streams, 1):
+            os.dup2(stream, number)
+        for fd in (folder, *streams, *([] if self._pidfd is None else [self._pidfd])):
+            os.close(fd)
+        return _live_as_supervisor(run)
+
+    def _import(self, modules: Iterable[str]) -> None:
+        """Import what a run that worked has imported; keep in mind in what state the files were."""
+        before = set(sys.modules)
+        for name in modules:
+            try:
+                importlib.import_module(name)
+            except BaseException:  # the user's module: whoever needs it will import it, and tell
+                continue
+        for name in set(sys.modules) - before:
+            path = getattr(sys.modules[name], "__file__", None)
+            if path:
+                self._files[path] = _changed_at(path)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def worker(fd: int) -> None:

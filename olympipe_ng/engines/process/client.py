@@ -34,6 +34,7 @@ from .children import OPEN, be_subreaper, fork_child, name_process, starting
 from .depot import CALLER
 from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, warn_of_size
 from .logs import LogDesk
+from .nursery import Birth, beget
 from .shared import SharedMemory
 from .starting import ForkStarter, choose_method, exec_child, take_settings
 from .supervisor import supervise
@@ -59,6 +60,8 @@ class ProcessEngine:
         self._channel: Channel | None = None
         self._pid = 0
         self._process: Any = None
+        self._birth: Birth | None = None  # of a supervisor that is not our child
+        self._modules: list[str] = []  # that the graph refers to by name
         self._owner = os.getpid()
         self._finished = False
         self._open_sinks = {node.number for node in job.plan.sinks}
@@ -106,8 +109,13 @@ class ProcessEngine:
         graph, opaque = self._dump_graph()
         if len(graph) > LARGE_CLOSURE:
             warn_of_size([spec for spec in self._job.specs.values() if not spec.plan.hub], len(graph))
-        self._process = exec_child("supervisor", theirs.fileno(), settings.path, blas_threads=settings.blas_threads)
-        self._pid = self._process.pid
+        if self._method == "forkserver":
+            self._birth = beget(theirs.fileno(), settings.path, settings.blas_threads)
+        if self._birth is not None:
+            self._pid = self._birth.pid
+        else:
+            self._process = exec_child("supervisor", theirs.fileno(), settings.path, blas_threads=settings.blas_threads)
+            self._pid = self._process.pid
         assert self._channel is not None
         header = (p.GRAPH, pack_plan(self._job.plan), tuple(settings), (len(graph), len(opaque)))
         self._channel.send(header, [graph, opaque])
@@ -118,7 +126,9 @@ class ProcessEngine:
         users = {number: spec for number, spec in self._job.specs.items() if not spec.plan.hub}
         by_value = ByValue(shared=False)
         try:
-            return by_value.dumps_graph(users), by_value.dumps_graph(hub)
+            dumped = by_value.dumps_graph(users), by_value.dumps_graph(hub)
+            self._modules = by_value.named_modules()
+            return dumped
         except Exception as error:  # whatever the user's functions hold: name the stage
             raise self._explain(users, error) from error
 
@@ -233,7 +243,9 @@ class ProcessEngine:
         return []
 
     def _reap(self) -> None:
-        if self._process is not None:
+        if self._birth is not None:
+            self._birth.reap(self._modules)
+        elif self._process is not None:
             self._process.wait()
         elif self._pid:
             try:

@@ -39,6 +39,7 @@ DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, FINISH, CRASH = range(10, 1
 SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED = range(20, 27)
 READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, LAST_WORDS, LOG, PRINT = range(30, 39)
 SEGMENT, ACCEPT, FREE, LENT, RETURNED, FETCH, FETCHED, RETIRED = range(40, 48)  # shared memory: see ``shared`` and ``depot``
+BEGIN, REAP, NURSED = range(50, 53)  # between the caller and its nursery
 
 Plain = tuple[Any, ...]
 
