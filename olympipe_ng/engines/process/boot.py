@@ -19,6 +19,7 @@ from .supervisor import supervise
 
 __all__ = ["nursery", "pack_plan", "supervisor", "worker"]
 
+USED = ("cloudpickle.cloudpickle", "ctypes", "encodings.ascii", "logging", "resource")  # by every run, and imported late elsewhere
 HANDED_OVER = 4  # descriptors for a supervisor: the run's socket, the folder, standard output and error
 
 
@@ -67,7 +68,8 @@ def nursery(fd: int) -> None:
     """Stay between runs: fork their supervisors, and import what they needed."""
     enter_child()
     name_process("olympipe warm")
-    importlib.import_module("cloudpickle.cloudpickle")
+    for name in USED:
+        importlib.import_module(name)
     _Nursery(_adopt(fd)).run()
     flush_streams()
     os._exit(0)

@@ -33,6 +33,7 @@ __all__ = [
     "enter_child",
     "flush_streams",
     "fork_child",
+    "fork_grandchild",
     "name_process",
     "own_rss",
     "reseed",
@@ -85,6 +86,37 @@ def fork_child(body: Callable[[], int], keep: Iterable[Any] = ()) -> int:
     for channel in kept:
         OPEN.add(channel)
     return pid
+
+
+def fork_grandchild(body: Callable[[], int]) -> int:
+    """Fork a child that forks again and ends, so that whoever adopts our orphans becomes the parent; return the grandchild's pid."""
+    flush_streams()
+    reading, writing = os.pipe()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
+    try:
+        child = _fork_quietly()
+        if child == 0:
+            _fork_again(body, blocked, reading, writing)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    os.close(writing)
+    pid = int.from_bytes(os.read(reading, 8), "little")
+    os.close(reading)
+    os.waitpid(child, 0)
+    return pid
+
+
+def _fork_again(body: Callable[[], int], blocked: Iterable[Any], reading: int, writing: int) -> NoReturn:
+    """Be the one between, which lives for a moment and needs nothing reset."""
+    try:
+        pid = _fork_quietly()
+        if pid == 0:
+            os.close(reading)
+            os.close(writing)
+            _live(body, blocked)
+        os.write(writing, pid.to_bytes(8, "little"))
+    finally:
+        os._exit(0)
 
 
 def _fork_quietly() -> int:

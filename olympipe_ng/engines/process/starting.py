@@ -27,7 +27,7 @@ from ...worker import StageSpec
 from ...worker.ticket import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
-from .children import OPEN, die_with_parent, fork_child, name_process, reseed
+from .children import OPEN, die_with_parent, fork_child, fork_grandchild, name_process, reseed
 from .logs import is_own_stream, relay
 from .worker import WorkerProcess
 
@@ -203,7 +203,6 @@ def _fork_twice(
     fd: int, worker: int, node: int, number: int, specs: Any, failure: BaseException | None, settings: Settings, supervisor: int
 ) -> int:
     """Fork a child that forks the worker and ends, so that the worker is the supervisor's child; return the worker's pid."""
-    reading, writing = os.pipe()
 
     def life() -> int:
         channel = _adopt(fd)
@@ -214,17 +213,8 @@ def _fork_twice(
             return fail_set_up(channel, node, failure)
         return live_as_worker(channel, worker, number, specs[node], settings, shared=False)
 
-    def between() -> int:
-        pid = fork_child(life)
-        os.write(writing, pid.to_bytes(8, "little"))
-        return 0
-
-    child = fork_child(between)
-    os.close(writing)
+    pid = fork_grandchild(life)
     os.close(fd)
-    pid = int.from_bytes(os.read(reading, 8), "little")
-    os.close(reading)
-    os.waitpid(child, 0)
     return pid
 
 
