@@ -141,7 +141,7 @@ def test_names_of_the_module_that_are_gone_say_what_to_use_instead(name):
         exec(f"from olympipe_ng import {name}", {})
 
 
-@pytest.mark.parametrize("name", ["keep_warm", "parallel", "reductions", "sequence", "globalize", "timed", "tracing"])
+@pytest.mark.parametrize("name", ["parallel", "reductions", "sequence", "globalize", "timed", "tracing"])
 def test_what_is_still_to_come_says_so(name):
     """A later issue's name is refused, not unknown, unless it has come by now."""
     if name in olympipe_ng.__all__ or importlib.util.find_spec(f"olympipe_ng.{name}"):

@@ -170,6 +170,34 @@ def test_a_forked_child_of_the_user_has_no_part_in_it():
         assert warm_pid() == warm
 
 
+def test_an_interrupted_question_spoils_no_other(monkeypatch):
+    """Ctrl-C while a nursery is asked: the next run starts another one, and takes no answer that was meant for the first."""
+    with olympipe_ng.keep_warm():
+        run(abs)
+        warm = warm_pid()
+        with monkeypatch.context() as patch:
+            patch.setattr(nursery._keeping.nursery._channel, "receive", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run(abs)
+        assert run(abs, [-3]) == [3]
+        assert warm_pid() != warm
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_modules_of_a_failed_run_are_left_alone(tmp_path, monkeypatch):
+    """Only what a run that worked has imported is imported for the next one."""
+    (tmp_path / "failing_for_a_test.py").write_text("import os\nIMPORTED_BY = os.getpid()\ndef function(x):\n    return IMPORTED_BY // x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = __import__("failing_for_a_test").function
+    with olympipe_ng.keep_warm():
+        with pytest.raises(StageError):
+            run(function, [0])
+        assert run(function) != [warm_pid()]
+
+
 def add_one(x):
     return x + 1
 

@@ -64,6 +64,7 @@ class ProcessEngine:
         self._modules: list[str] = []  # that the graph refers to by name
         self._owner = os.getpid()
         self._finished = False
+        self._failed = True  # until its end says otherwise
         self._open_sinks = {node.number for node in job.plan.sinks}
         self._thread = threading.Thread(target=self._listen, name="olympipe_ng I/O", daemon=True)
         self._asked = threading.Lock()
@@ -218,6 +219,7 @@ class ProcessEngine:
 
     def _end(self, note: Note | None, complaint: str, statistics: Sequence[NodeStatistics]) -> None:
         self._finished = True
+        self._failed = note is not None
         self._answer = statistics
         self._host.finish_run(note, complaint, statistics)
 
@@ -244,7 +246,7 @@ class ProcessEngine:
 
     def _reap(self) -> None:
         if self._birth is not None:
-            self._birth.reap(self._modules)
+            self._birth.reap(() if self._failed else self._modules)
         elif self._process is not None:
             self._process.wait()
         elif self._pid:

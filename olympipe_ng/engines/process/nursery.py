@@ -69,9 +69,13 @@ class Nursery:
     def ask(self, header: tuple[Any, ...], fds: Iterable[int] = ()) -> tuple[Any, ...] | None:
         """Send a message and wait for the answer; ``None`` where nobody answers any more."""
         with self._lock:
-            if self._owner != os.getpid() or self._channel.closed or not self._channel.send(header, (), list(fds)):
+            if self._owner != os.getpid() or self._channel.closed:
                 return None
-            message = self._channel.receive()
+            try:
+                message = self._channel.receive() if self._channel.send(header, (), list(fds)) else None
+            except BaseException:  # Ctrl-C: the answer would be taken for that to the next question
+                self._channel.close()
+                raise
             return None if message is None else message[0]
 
     def close(self) -> None:
