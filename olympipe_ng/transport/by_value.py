@@ -34,6 +34,7 @@ from typing import Any, cast
 from ..lazy import lazy
 from .arrays import is_plain_array, reduce_nested
 from .importable import Importable
+from .wrappers import CACHED, reduce_wrapper
 
 __all__ = ["PICKLE_ERRORS", "ByValue", "NeedsFullPickler", "forget", "learn", "loads_graph", "lookup"]
 
@@ -153,7 +154,7 @@ class ByValue:
         self._define = define or (lambda uid, blob: None)
         self._importable = Importable(shared=shared)
         self._reductions: dict[int, tuple[type, Any]] = {}  # by id: a metaclass may define strange equality; the class keeps its id taken
-        self._named: dict[int, FunctionType] = {}  # functions that go by name: those that rebuild are met in nearly every item
+        self._named: dict[int, Any] = {}  # functions that go by name: those that rebuild are met in nearly every item
         self._defined: set[str] = set()
         self._learned: set[str] = set()  # defined by others, to all
         self._pending: dict[str, bytes] = {}  # being defined: given out together, or not at all
@@ -253,7 +254,7 @@ class ByValue:
         _full_pickler()(file, self, None, kind).dump(kind)
         return file.getvalue()
 
-    def by_name(self, obj: FunctionType | ModuleType) -> bool:
+    def by_name(self, obj: Any) -> bool:
         """Tell whether the receivers have this function or module themselves."""
         if isinstance(obj, ModuleType):
             return self._importable.module(obj.__name__, obj)
@@ -287,6 +288,8 @@ class _PlainPickler(pickle.Pickler):
             raise NeedsFullPickler(f"{obj!r} goes by value")
         if kind.__name__ == "ndarray" and is_plain_array(obj, kind):
             return reduce_nested(obj)
+        if kind is CACHED and not self._owner.by_name(obj):
+            raise NeedsFullPickler(f"{obj!r} goes by value")
         return NotImplemented
 
 
@@ -314,10 +317,14 @@ def _full_pickler() -> Any:
                     return _reduce_definition(cast(type, obj))
                 return self._owner.reduce_class(obj)
             if kind is FunctionType:
-                return NotImplemented if self._owner.by_name(obj) else self._dynamic_function_reduce(obj)
+                return NotImplemented if self._owner.by_name(obj) else self._reduce_function(obj)
             if kind.__name__ == "ndarray" and is_plain_array(obj, kind):
                 return reduce_nested(obj)
             return self._reduce_special(obj)
+
+        def _reduce_function(self, function: FunctionType) -> Any:
+            reduction = reduce_wrapper(function)
+            return self._dynamic_function_reduce(function) if reduction is NotImplemented else reduction
 
         def _reduce_special(self, obj: Any) -> Any:
             if type(obj) is ModuleType and not self._owner.by_name(obj):
@@ -325,7 +332,7 @@ def _full_pickler() -> Any:
                 return cloudpickle.dynamic_subimport, (obj.__name__, state)
             if type(obj) is io.TextIOWrapper and obj not in (sys.stdin, sys.stdout, sys.stderr):
                 raise TypeError("cannot pickle an open file")  # cloudpickle would send its content and call that the file
-            return NotImplemented
+            return NotImplemented if type(obj) is CACHED and self._owner.by_name(obj) else reduce_wrapper(obj)
 
     return FullPickler
 

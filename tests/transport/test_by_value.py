@@ -183,6 +183,55 @@ def test_functions_with_all_that_they_hold_travel():
             assert expected is None or peer.ask(1) == [expected]
 
 
+def test_what_functools_wraps_around_a_function_travels():
+    """Caches (empty, of their size), dispatching functions and methods, cached properties go by value; recursive ones, and as items."""
+
+    @functools.cache
+    def fibonacci(n):
+        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+    @functools.lru_cache(maxsize=3, typed=True)
+    def small(x):
+        return x
+
+    @functools.singledispatch
+    def flat(x):
+        return [x]
+
+    @flat.register
+    def _(x: list):
+        return [one for each in x for one in flat(each)]
+
+    class Holder:
+        @functools.lru_cache  # noqa: B019 - what it keeps alive is not what is tested
+        def cached(self, x):
+            return flat(x)
+
+        @functools.singledispatchmethod
+        def kind(self, x):
+            return "any"
+
+        @kind.register
+        def _(self, x: int):
+            return "int"
+
+        @functools.cached_property
+        def number(self):
+            return 7
+
+    def use(item):
+        holder = Holder()
+        caches = small.cache_info()[2:], small.cache_parameters(), small.remark, flat.remark
+        return fibonacci(10), item(10), flat([1, [2]]), holder.cached(4), holder.kind(4), holder.kind(""), holder.number, caches
+
+    small.remark = flat.remark = "kept"
+    fibonacci(30), small(1), flat(1)
+    with Peer(use) as peer:
+        (told,) = peer.ask(fibonacci)
+    caches = (3, 0), {"maxsize": 3, "typed": True}, "kept", "kept"
+    assert told == (55, 55, [1, 2], [4], "int", "any", 7, caches)
+
+
 def test_a_recursive_item_with_a_function_travels():
     """An object whose function reaches the object again is no endless loop."""
 
