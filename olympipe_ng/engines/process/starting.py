@@ -16,6 +16,8 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -50,8 +52,9 @@ class Settings(NamedTuple):
     blas_threads: int
     argv: tuple[str, ...]
     path: tuple[str, ...]
-    filters: tuple[tuple[str, str, str], ...]  # action, module and name of the category
-    log_level: int
+    filters: tuple[tuple[str, str, str, str, str, int], ...]  # action, message, module and name of the category, module, line
+    log_levels: tuple[tuple[str, int, bool], ...]  # name (the root's is empty), level, disabled
+    log_disabled: int
     own_streams: tuple[bool, bool]  # standard output and error are the caller's own descriptors
 
 
@@ -236,25 +239,45 @@ def _adopt(fd: int) -> Channel:
 def take_settings(method: str, config: Any, blas_threads: int) -> Settings:
     """Note down what a clean process must be told of this one."""
     filters = tuple(
-        (action, category.__module__, category.__qualname__)
+        (action, _pattern(text), category.__module__, category.__qualname__, _pattern(module), line)
         for action, text, category, module, line in warnings.filters
-        if text is None and module is None and not line
     )
-    level = logging.getLogger().level
+    disabled = logging.getLogger().manager.disable
     path = tuple(entry or os.getcwd() for entry in sys.path)
     own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
-    return Settings(method, os.getpid(), bool(config.zero_copy), blas_threads, tuple(sys.argv), path, filters, level, own)
+    return Settings(method, os.getpid(), bool(config.zero_copy), blas_threads, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
 
 
 def prepare(settings: Settings) -> None:
-    """Be as the caller is: arguments, module path, warning filters, log level."""
+    """Be as the caller is: arguments, module path, warning filters, log levels."""
     sys.argv[:] = list(settings.argv)
     sys.path[:] = list(settings.path)
-    for action, module, name in reversed(settings.filters):
-        category = getattr(sys.modules.get(module), name, None)
-        if category is not None:
-            warnings.simplefilter(action, category)
-    logging.getLogger().setLevel(settings.log_level)
+    _filter_warnings(settings)
+    for name, level, disabled in settings.log_levels:
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.disabled = disabled
+    logging.disable(settings.log_disabled)
+
+
+def _pattern(compiled: Any) -> str:
+    """Return the text of a filter's regular expression (a string for those that Python itself starts with)."""
+    return compiled if isinstance(compiled, str) else getattr(compiled, "pattern", "")
+
+
+def _log_levels() -> tuple[tuple[str, int, bool], ...]:
+    root = logging.getLogger()
+    known = [("", root), *((name, one) for name, one in list(root.manager.loggerDict.items()) if isinstance(one, logging.Logger))]
+    return tuple((name, one.level, bool(one.disabled)) for name, one in known if one is root or one.level or one.disabled)
+
+
+def _filter_warnings(settings: Settings) -> None:
+    """Set the caller's filters, as far as their categories are loaded here: where they are not, nobody warns of them yet."""
+    warnings.resetwarnings()
+    for action, message, module, name, where, line in reversed(settings.filters):
+        if module in sys.modules:
+            with suppress(AttributeError):  # a class of the caller's ``__main__``
+                warnings.filterwarnings(action, message, attrgetter(name)(sys.modules[module]), where, line)
 
 
 def fail_set_up(channel: Channel, node: int, error: BaseException) -> int:
@@ -272,6 +295,8 @@ def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, 
     """Be a worker, until told to stop."""
     name_process(spec.plan.label)
     reseed()
+    if not shared:
+        _filter_warnings(settings)  # once more: the graph brought its modules
     cap_threads(threads_of_stage(spec.stage.config.blas_threads, settings.blas_threads))
     process = WorkerProcess(channel, worker, number, spec, shared=shared, zero_copy=settings.zero_copy)
     relay(process.say, settings.own_streams)

@@ -1,0 +1,95 @@
+"""What a worker has of the caller: the same under every start method."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+import pytest
+
+from olympipe_ng import Pipeline
+from tests.engines.kinds import everywhere, in_processes
+
+
+@pytest.fixture
+def surroundings(tmp_path, monkeypatch):
+    """Change all that a worker is to find as it is here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROMISED", "7")
+    monkeypatch.setattr(sys, "argv", ["program", "--fast"])
+    monkeypatch.setattr(sys, "path", [*sys.path, "/promised"])
+
+
+@pytest.mark.usefixtures("surroundings")
+@everywhere
+def test_workers_have_the_callers_environment_folder_path_and_arguments(where):
+    """``os.environ``, the working directory, ``sys.path`` and ``sys.argv`` are those of the moment in which the run began."""
+
+    def look(_):
+        return os.environ["PROMISED"], os.getcwd(), sys.path[-1], sys.argv
+
+    assert Pipeline([0], **where).task(look).wait_for_result() == [("7", os.getcwd(), "/promised", ["program", "--fast"])]
+
+
+@everywhere
+def test_workers_have_the_callers_warning_filters(where):
+    """Filters by category, message, module and line, and in their order: the last one that was set comes first."""
+
+    def heard(_):
+        found = []
+        for text, kind in (("loud", UserWarning), ("quiet please", UserWarning), ("old", FutureWarning), ("fatal", UserWarning)):
+            try:
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.warn(text, kind, stacklevel=1)
+                found += [str(each.message) for each in caught]
+            except UserWarning as error:
+                found.append(f"raised {error}")
+        return found
+
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", message="QUIET")
+        warnings.filterwarnings("ignore", category=FutureWarning, module=__name__.replace(".", r"\."))
+        warnings.filterwarnings("error", message="fatal$")
+        assert Pipeline([0], **where).task(heard).wait_for_result() == [["loud", "raised fatal"]]
+
+
+@everywhere
+def test_workers_have_the_callers_log_levels(where):
+    """Of the root and of every logger, those that are switched off, and ``logging.disable``."""
+
+    def levels(_):
+        names = ("promised.errors", "promised.all", "promised.nothing")
+        return [logging.getLogger(name).isEnabledFor(level) for name in names for level in (logging.INFO, logging.ERROR)]
+
+    errors, everything, nothing = (logging.getLogger(f"promised.{name}") for name in ("errors", "all", "nothing"))
+    errors.setLevel(logging.ERROR)
+    everything.setLevel(logging.DEBUG)
+    nothing.disabled = True
+    assert Pipeline([0], **where).task(levels).wait_for_result() == [[False, True, True, True, False, False]]
+    logging.disable(logging.INFO)
+    try:
+        assert Pipeline([0], **where).task(levels).wait_for_result() == [[False, True, False, True, False, False]]
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+SETTING = ["as it was imported"]
+
+
+@in_processes
+def test_module_state_that_changed_at_run_time_is_seen_only_under_fork(where):
+    """A clean start imports the module anew."""
+    SETTING.append("changed")
+    try:
+        got = Pipeline([0], **where).task(read_setting).wait_for_result()
+    finally:
+        SETTING.pop()
+    assert got == [2 if where["start_method"] == "fork" else 1]
+
+
+def read_setting(_):
+    return len(SETTING)
