@@ -142,6 +142,7 @@ class Caller(Sinks):
         self.left = self.engine.close(STOP_SECONDS)
         for name in self.left:
             log.warning("%s is still busy in user code and was left behind", name)
+        self._say_unread()
         self._say_failures()
 
     def _close_feeders(self) -> None:
@@ -155,6 +156,12 @@ class Caller(Sinks):
         for number, feeder in self.feeders.items():
             if self.engine.threaded and not feeder.join(STOP_SECONDS if self.ended is None else 1.0):
                 log.warning("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)
+
+    def _say_unread(self) -> None:
+        for record in self.final:
+            if record.counts.unread:
+                where = f"stage {record.number} {self.nodes[record.number].label!r} ({self.declared(record.number)})"
+                log.warning("%s: of its items %d went to a branch that nobody awaits", where, record.counts.unread)
 
     def _say_failures(self) -> None:
         if self.failed:

@@ -20,6 +20,9 @@ def test_f45_a_branch_that_nobody_awaits(caplog):
     results = evens.wait_for_result()
     assert results == [0, 2, 4, 6, 8]
     assert results.report.to_dict()["stages"][1]["unread"] == 5
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"stage 1 'split' ({__file__}:")
+    assert caplog.messages[0].endswith("of its items 5 went to a branch that nobody awaits")
 
 
 @pytest.mark.parametrize("method", METHODS)
