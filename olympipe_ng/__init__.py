@@ -83,15 +83,11 @@ _NOT_YET = frozenset({"globalize", "parallel", "reductions", "sequence", "testin
 _DECORATORS = frozenset({"class_task", "filter", "source", "source_from", "splitter", "task"})
 
 
-class _NotYet(GraphError, AttributeError):
-    """What an issue to come will bring; ``hasattr`` says that it is not there."""
-
-
 def _get(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
     if name in _NOT_YET:
-        raise _NotYet(f"olympipe_ng.{name}: not available yet")
+        raise GraphError(f"olympipe_ng.{name}: not available yet")  # no AttributeError: "from ... import" would hide the text
     deprecated = importlib.import_module(f"{__name__}.deprecated")
     if name in _DECORATORS:
         deprecated.warn_user(f"{name} has moved: import it from olympipe_ng.decorators", DeprecationWarning)
