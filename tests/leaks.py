@@ -7,6 +7,9 @@
 A thread is joined, a process is waited for by its pidfd, objects are collected; what is there then is left behind: nothing that ends later
 by itself is waited for by sleeping. A child that has ended and was not reaped counts too: it keeps its pid for ever.
 
+``/dev/shm`` belongs to the whole machine: entries of other users, and those that only processes of other sessions hold, are not ours. What
+nobody holds is ours as far as one can tell: the kernel does not remember who made it.
+
 Considered and refused: psutil's ``children`` in every test (it reads all processes of the machine; ``/proc`` knows ours in 50 us).
 """
 
@@ -67,7 +70,7 @@ def _name(before: Seen, now: Seen) -> list[str]:
     named = [_name_child(pid) for pid in sorted(now.children - before.children)]
     named += [f"thread {thread.name!r} is alive" for thread in now.threads - before.threads]
     named += [f"descriptor {fd} is open: {target}" for fd, target in sorted(now.descriptors - before.descriptors)]
-    named += [f"file {path} exists" for path in sorted(now.files - before.files)]
+    named += [f"file {path} exists" for path in sorted(now.files - before.files) if not _is_foreign(path)]
     return named
 
 
@@ -106,9 +109,43 @@ def _descriptors() -> set[tuple[str, str]]:
 
 
 def _files() -> set[str]:
-    """List what is in the session's own temporary folder, and in shared memory."""
-    folders = [Path(tempfile.gettempdir()), SHARED]
-    return {os.path.join(folder, name) for folder in folders if folder.is_dir() for name in os.listdir(folder)}
+    """List what is in the session's own temporary folder, and what is this user's in shared memory."""
+    temporary = Path(tempfile.gettempdir())
+    found = {entry.path for entry in os.scandir(temporary)} if temporary.is_dir() else set()
+    if SHARED.is_dir():
+        found |= {entry.path for entry in os.scandir(SHARED) if _is_this_users(entry)}
+    return found
+
+
+def _is_this_users(entry: os.DirEntry[str]) -> bool:
+    with suppress(FileNotFoundError):  # gone between the listing and the look
+        return entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+    return False
+
+
+def _is_foreign(path: str) -> bool:
+    """Say whether an entry of shared memory is another program's: gone by now, or held by processes of other sessions only."""
+    if not path.startswith(f"{SHARED}{os.sep}"):
+        return False
+    if not os.path.lexists(path):
+        return True
+    holders = [process.pid for process in psutil.process_iter() if _holds(process.pid, path)]
+    return bool(holders) and not any(_is_of_this_session(pid) for pid in holders)
+
+
+def _holds(pid: int, path: str) -> bool:
+    """Say whether a process has a file open or mapped."""
+    with suppress(OSError):  # it has ended, or is another user's
+        if path in Path(f"/proc/{pid}/maps").read_text(errors="replace"):
+            return True
+        return any(os.readlink(fd.path) == path for fd in os.scandir(f"/proc/{pid}/fd"))
+    return False
+
+
+def _is_of_this_session(pid: int) -> bool:
+    with suppress(ProcessLookupError, psutil.NoSuchProcess):
+        return os.getsid(pid) == os.getsid(0) or os.getpid() in {parent.pid for parent in psutil.Process(pid).parents()}
+    return False
 
 
 def _wait_for_process(pid: int, until: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -67,3 +69,43 @@ def test_a_file_is_named(folder):
     os.close(handle)
     assert left_behind(before) == [f"file {path} exists"]
     os.unlink(path)
+
+
+HOLD = """
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+os.ftruncate(fd, 4096)
+held = mmap.mmap(fd, 4096)
+os.close(fd)
+if sys.argv[2] == "orphan" and os.fork():
+    os._exit(0)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="there is no shared memory with names here")
+@pytest.mark.parametrize("whose", ["child", "orphan"])
+def test_shared_memory_of_another_program_is_not_ours(whose):
+    """What only an unrelated process of another session holds is nobody's leak; what a child of ours holds is."""
+    before, path = look(), SHARED / f"held-{os.getpid()}"
+    command = [sys.executable, "-c", HOLD, str(path), whose]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            holder = int(process.stdout.readline())
+            if whose == "orphan":
+                process.wait()
+            named = [each for each in left_behind(before, patience=0.01) if str(path) in each and not each.startswith("child")]
+            assert named == ([f"file {path} exists"] if whose == "child" else [])
+        finally:
+            path.unlink()
+            process.stdin.close()
+    wait_for(holder)
+
+
+def wait_for(pid):
+    """Wait for the end of a process that is not ours to reap."""
+    with contextlib.suppress(ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        select.select([fd], [], [], 10)
+        os.close(fd)
