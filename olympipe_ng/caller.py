@@ -51,8 +51,9 @@ log = logging.getLogger("olympipe_ng")
 class Caller(Sinks):
     """Holds what a run needs in this process; see the head of this module."""
 
-    def __init__(self, sinks: Sequence[Outlet], config: RunConfig, discard: Sequence[bool]) -> None:
+    def __init__(self, sinks: Sequence[Outlet], config: RunConfig, discard: Sequence[bool], *, nested: bool = False) -> None:
         self.config = config
+        self.nested = nested  # inside a source of another run, which says what is to be said
         single = config.engine == "inline"
         self.plan, self.nodes = make_plan(sinks, config, discard=discard, frame_items=1 if single else 4096)
         self.changed = threading.Condition()
@@ -143,7 +144,8 @@ class Caller(Sinks):
         for name in self.left:
             log.warning("%s is still busy in user code and was left behind", name)
         self._say_unread()
-        self._say_failures()
+        if not self.nested:
+            self._say_failures()
 
     def _close_feeders(self) -> None:
         for feeder in self.feeders.values():
@@ -161,7 +163,7 @@ class Caller(Sinks):
         for record in self.final:
             if record.counts.unread:
                 where = f"stage {record.number} {self.nodes[record.number].label!r} ({self.declared(record.number)})"
-                log.warning("%s: of its items %d went to a branch that nobody awaits", where, record.counts.unread)
+                self.warn(f"{where}: of its items {record.counts.unread} went to a branch that nobody awaits")
 
     def _say_failures(self) -> None:
         if self.failed:
@@ -223,7 +225,8 @@ class Caller(Sinks):
     def warn(self, text: str) -> None:
         if len(self.warnings) < KEPT_ERRORS:
             self.warnings.append(text)
-        log.warning("%s", text)
+        if not self.nested:
+            log.warning("%s", text)
 
     def finish_run(self, note: Any, complaint: str, statistics: Sequence[NodeStatistics]) -> None:
         with self.changed:

@@ -56,6 +56,10 @@ class Reader(Iterator[Any]):
         if error is not None:
             self._error = error
 
+    def news(self) -> Sequence[Any]:
+        """Give what a run inside this source recorded since it was last asked: ``Note``s of failures, and warnings."""
+        return ()
+
     def interrupt(self) -> None:
         """Make an async source end where it waits; from any thread."""
 

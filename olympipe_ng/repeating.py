@@ -5,7 +5,8 @@
 
 The run that the user sees begins here; each epoch is a run of its own inside it, started when the one before has ended, stopped with it.
 Where upstream is only a source it is opened again, and where nothing upstream has a function of the user's it is run inline: no process
-is started to put items into batches. An epoch's errors are the user's errors already and are not wrapped again.
+is started to put items into batches. An epoch's errors are the user's errors already and are not wrapped again; the failures and warnings
+that it collects are recorded in the run around it. Its ledger is its own: counts of the stages behind a repeat are not in the outer report.
 
 Considered and refused: keeping the items of the first epoch (memory, and what is random upstream would be frozen: ``list`` does that).
 """
@@ -82,6 +83,7 @@ class _EpochsReader(Reader):
         self._inner: Reader | None = None
         self._fruitful = True
         self._interrupted = False
+        self._news: list[Any] = []  # of epochs that are over
 
     def take(self, n: int) -> Sequence[Any]:
         while not self._interrupted and self._open():
@@ -93,6 +95,10 @@ class _EpochsReader(Reader):
             self.close()
         return ()
 
+    def news(self) -> Sequence[Any]:
+        news, self._news = self._news, []
+        return [*news, *(self._inner.news() if self._inner is not None else ())]
+
     def interrupt(self) -> None:
         self._interrupted = True
         inner = self._inner
@@ -103,6 +109,7 @@ class _EpochsReader(Reader):
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.close()
+            self._news += inner.news()
 
     def _draw(self) -> Any:
         items = self.take(1)
@@ -126,8 +133,15 @@ class _RunReader(Reader):
 
     def __init__(self, outlet: Outlet, config: RunConfig) -> None:
         super().__init__()
-        self._run = run.start_run([outlet], config)
+        self._run = run.start_run([outlet], config, nested=True)
         self._items = self._run.sink(0)
+        self._heard = (0, 0)
+
+    def news(self) -> Sequence[Any]:
+        core, (failures, warnings) = self._run._core, self._heard
+        news = [*core.failures[failures:], *core.warnings[warnings:]]
+        self._heard = (failures + sum(not isinstance(each, str) for each in news), warnings + sum(isinstance(each, str) for each in news))
+        return news
 
     def interrupt(self) -> None:
         self._run.stop()

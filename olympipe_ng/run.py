@@ -54,8 +54,8 @@ class Run(Generic[T]):
     [1, 2, 3]
     """
 
-    def __init__(self, sinks: Sequence[Outlet], config: RunConfig, discard: Sequence[bool] = ()) -> None:
-        self._core = Caller(sinks, config, discard)
+    def __init__(self, sinks: Sequence[Outlet], config: RunConfig, discard: Sequence[bool] = (), *, nested: bool = False) -> None:
+        self._core = Caller(sinks, config, discard, nested=nested)
         self._outlets = list(sinks)
         self._finalizer = weakref.finalize(self, Caller.abandon, self._core)
         self._core.start()
@@ -141,9 +141,9 @@ class Run(Generic[T]):
         self.stop()
 
 
-def start_run(sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = ()) -> Run[Any]:
-    """Start a run of these pipelines; ``discard`` tells which of them nobody will read."""
-    return Run(sinks, config, discard)
+def start_run(sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = (), nested: bool = False) -> Run[Any]:
+    """Start a run of these pipelines; ``discard`` tells which of them nobody will read, ``nested`` that another run speaks for it."""
+    return Run(sinks, config, discard, nested=nested)
 
 
 def collect(run: Run[Any]) -> list[Results[Any]]:

@@ -127,7 +127,8 @@ class Flows(Building[T_co]):
         """Run everything upstream ``times`` times over, or for ever: epochs of a training.
 
         Upstream is really run again, so what is random there is new in each epoch (with a ``seed``, epoch k is run with ``seed + k``). Put
-        it early: ``Pipeline(paths).repeat(3).task(load)`` is one run, ``Pipeline(paths).task(load).repeat(3)`` is three inside another.
+        it early: ``Pipeline(paths).repeat(3).task(load)`` is one run, ``Pipeline(paths).task(load).repeat(3)`` is three inside another,
+        whose report has their failures and warnings, and not the counts of their stages.
 
         >>> Pipeline([1, 2], engine="inline").repeat(2).wait_for_result()
         [1, 2, 1, 2]

@@ -92,8 +92,10 @@ class Feeder:
                 self._reader = open_source(self._source)
             items = self._reader.take(min(FRAME_ITEMS, self.upto - self._kept))
         except self._catch as error:  # the user's source raised, whatever it was: it must not take this thread down silently
+            self._pass_on_news()
             self._end(self._note(error))
             return
+        self._pass_on_news()
         if not items:
             self._end(None)
             return
@@ -101,6 +103,14 @@ class Feeder:
             self._add_all(items)
 
     # ---------------------------------------------------------------------------------------------------------- inside
+
+    def _pass_on_news(self) -> None:
+        """Record here what a run inside the source recorded."""
+        for each in self._reader.news() if self._reader is not None else ():
+            if isinstance(each, str):
+                self._warn(each)
+            else:
+                self._failures.append(each)
 
     def _add_all(self, items: Any) -> None:
         if not self._encoder.count:

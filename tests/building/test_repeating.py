@@ -108,6 +108,27 @@ def test_a_shuffle_before_a_repeat_gives_every_item_in_each_epoch(engine):
     assert results[:50] != results[50:]
 
 
+def test_failures_of_every_epoch_are_recorded_in_the_run_around_them(engine, caplog):
+    """``.errors``, the report and the one log line know what was collected upstream of a repeat."""
+    inverse = Pipeline([1, 0, 2], engine=engine, on_error="collect").task(lambda x: 2 // x, name="inverse")
+    for repeated in (inverse.repeat(2), inverse.repeat(2).repeat(1)):
+        results = repeated.wait_for_result()
+        assert results == [2, 1, 2, 1]
+        assert len(results.errors) == 2
+        assert all("stage 1 'inverse'" in error and "item 1 0" in error for error in results.errors)
+        assert results.report.to_dict()["failed"] == 2
+    assert [message[:15] for message in caplog.messages] == ["2 items failed;"] * 2
+
+
+def test_warnings_of_an_epoch_are_told_once_and_in_the_report(engine, caplog):
+    """A branch upstream of a repeat that nobody awaits is named in the report of the whole."""
+    even, _ = Pipeline([1, 2], engine=engine).split(lambda x: (x, None) if x % 2 == 0 else (None, x), 2)
+    results = even.repeat(1).wait_for_result()
+    assert results == [2]
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0] in str(results.report)
+
+
 def test_repeats_can_be_repeated(engine):
     """A repeat is a stage like any other."""
     assert Pipeline([1, 2], engine=engine).repeat(2).batch(3).repeat(2).wait_for_result() == [[1, 2, 1], [2]] * 2
