@@ -70,6 +70,8 @@ class NodePlan(NamedTuple):
     stateful: bool = False  # its worker's death fails the run
     discard: bool = False  # a sink whose items nobody wants
     wants_marks: bool = False
+    passes_marks: bool = False  # a stream transform behind which all is settled that is settled before it
+    ascends: bool = False  # its outputs come in the order of their origins, no two with the same: each settles what is below it
     retries: int = 0
     backoff: float = 0.0
     max_backoff: float = 60.0
@@ -121,7 +123,8 @@ def make_plan(
     _check_size(nodes)
     edges = _join(nodes, sinks, config)
     auto = _auto_workers(nodes)
-    plans = [_node_plan(number, node, edges, config, auto) for number, node in enumerate(nodes)]
+    ascending = _ascending(nodes)
+    plans = [_node_plan(number, node, edges, config, auto)._replace(ascends=id(node) in ascending) for number, node in enumerate(nodes)]
     _check_workers(plans)
     for k, _ in enumerate(sinks):
         thrown_away = bool(discard) and discard[k]
@@ -194,6 +197,17 @@ def _marked(nodes: Sequence[Node], edges: Sequence[EdgePlan]) -> set[int]:
     return marked
 
 
+def _ascending(nodes: Sequence[Node]) -> set[int]:
+    """Find the nodes behind which all come in the order of their origins, and no two with the same (by ``id``)."""
+    found: set[int] = set()
+    for node in nodes:  # consumers stand behind their producers
+        stage = node.stage
+        keeps = isinstance(stage, Source) or ((stage.keeps_origin or stage.tells_apart) and stage.config.ordered)
+        if keeps and all(id(outlet.node) in found for outlet in node.inputs):
+            found.add(id(node))
+    return found
+
+
 def _auto_workers(nodes: Sequence[Node]) -> int:
     auto = sum(isinstance(node.stage, Stage) and node.stage.config.count == "auto" for node in nodes)
     fixed = sum(_fixed_workers(node) for node in nodes)
@@ -234,6 +248,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         ordered=own.ordered,
         stateful=stage.stateful,
         wants_marks=stage.wants_marks,
+        passes_marks=stage.passes_marks,
         retries=config.retries if own.retries is None else own.retries,
         backoff=own.backoff,
         max_backoff=own.max_backoff,

@@ -183,7 +183,7 @@ class Branchings(Building[T_co]):
         """Rejoin branches of one source item by item: tuples of what became of each source item, in the source's order.
 
         An item that one branch filtered out or failed is dropped, or filled with ``missing``. Between fork and here stand only stages that
-        keep one origin per item.
+        keep one origin per item; before the fork, ``batch``, ``window``, ``zip`` and ``repeat`` may stand too.
 
         >>> numbers = Pipeline(range(4), engine="inline")
         >>> even, squares = numbers.filter(lambda x: x % 2 == 0), numbers.task(lambda x: x * x)
@@ -192,8 +192,8 @@ class Branchings(Building[T_co]):
         >>> even.rejoin(squares, missing=None).wait_for_result()
         [(0, 0), (None, 1), (2, 4), (None, 9)]
 
-        Raises ``GraphError`` for branches of different sources, and after ``explode``, ``batch``, ``bucket``, ``window``, ``shuffle``,
-        ``repeat``, ``reduce``, ``zip`` or ``gather``.
+        Raises ``GraphError`` for branches of different sources, with ``batch``, ``window``, ``repeat`` or ``zip`` in a branch, and after
+        ``explode``, ``bucket``, ``shuffle``, ``reduce`` or ``gather``.
         """
         pipelines = (self, *others)
         joining.check_joined("rejoin", pipelines)

@@ -2,7 +2,7 @@
 
     check_joined    they are pipelines, each given once, with the same run options
     warn_if_uneven  zip: an arm that may drop items, beside another arm of the same source, pairs what does not belong together
-    check_arms      rejoin: arms of one source, on whose whole way every item keeps its own origin
+    check_arms      rejoin: arms of one fork, before which no two items get one origin, and behind which every item keeps its own
 """
 
 from __future__ import annotations
@@ -90,16 +90,26 @@ def _may_drop(stage: Stage | Source, policy: Any) -> bool:
 
 
 def check_arms(pipelines: Sequence[Building[Any]]) -> None:
-    """Raise unless all arms come from one source, through stages that keep one origin per item."""
-    sources = {}
-    for pipeline in pipelines:
-        for node in reachable([pipeline._outlet]):
-            _check_keeps_origin(node)
-            if isinstance(node.stage, Source):
-                sources[id(node)] = node
-    if len(sources) > 1:
-        first, second = list(sources.values())[:2]
+    """Raise unless all arms come from one fork, whose items have origins of their own, through stages that keep these."""
+    arms = [reachable([pipeline._outlet]) for pipeline in pipelines]
+    before = set.intersection(*({id(node) for node in arm} for arm in arms))
+    for arm in arms:
+        for node in arm:
+            if id(node) in before:
+                _check_tells_apart(node)
+            else:
+                _check_keeps_origin(node)
+    if not before:
+        first, second = (next(node for node in arm if isinstance(node.stage, Source)) for arm in arms[:2])
         raise GraphError(f"rejoin needs branches of one source, these come from {_say(first)} and {_say(second)}: use zip or gather")
+
+
+def _check_tells_apart(node: Node) -> None:
+    if not isinstance(node.stage, Source) and not node.stage.keeps_origin and not node.stage.tells_apart:
+        raise GraphError(
+            f"rejoin pairs items by the source items they come from, and after {_say(node)} several may come from the same ones, or"
+            f" out of order: fork and rejoin before the {_kind(node)}, or use zip"
+        )
 
 
 def _check_keeps_origin(node: Node) -> None:
@@ -107,7 +117,7 @@ def _check_keeps_origin(node: Node) -> None:
     if not keeps:
         raise GraphError(
             f"rejoin pairs items by the source item they come from, and after {_say(node)} an item no longer stands for just one:"
-            f" rejoin before the {_kind(node)}, or use zip"
+            f" rejoin before the {_kind(node)}, or put the {_kind(node)} before the fork, or use zip"
         )
 
 

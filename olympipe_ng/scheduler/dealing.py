@@ -71,16 +71,21 @@ def _next_new(state: State, node: Node) -> Ticket | None:
 def _items_ticket(state: State, node: Node, quota: int) -> Ticket | None:
     edge = state.edges[node.plan.inputs[0]]
     if edge.queue[0].frame is None:
-        ticket = Ticket(state.number(), Verb.MARK, 0, None, 0, 0)
-        ticket.mark = edge.queue.popleft().mark
-        ticket.state = TicketState.DONE
-        state.touch(node)  # to commit it
-        return ticket
+        return _passing_mark(state, node, edge.queue.popleft().mark)
     room = _spare_room(state, node)
     if room <= 0:
         return None
     count = min(quota, node.frame_size(edge.queued))
     return _cut(state, node, 0, count if node.plan.many else min(room, count))
+
+
+def _passing_mark(state: State, node: Node, mark: int) -> Ticket:
+    """Let a mark go through a stage in its place among the items, without a worker."""
+    ticket = Ticket(state.number(), Verb.MARK, 0, None, 0, 0)
+    ticket.mark = mark
+    ticket.state = TicketState.DONE
+    state.touch(node)  # to commit it
+    return ticket
 
 
 def _stream_ticket(state: State, node: Node) -> Ticket | None:
@@ -105,6 +110,8 @@ def _port_ticket(state: State, node: Node, port: int) -> Ticket | None:
         return None
     if edge.queue[0].frame is None:
         mark = edge.queue.popleft().mark
+        if node.plan.passes_marks:
+            return _passing_mark(state, node, mark)
         if not node.plan.wants_marks:
             state.touch(node)  # a stream transform may hold items back: what is settled before it is not settled behind it
             return None

@@ -155,11 +155,10 @@ def _finish(state: State, node: Node, ticket: Ticket, event: Done) -> None:
 
 
 def _settled_before(ticket: Ticket) -> int:
-    """Return the source index below which all is settled when the item at ``upto`` ends the stream."""
+    """Return the source index below which all is settled when the item at ``upto`` ends the stream: of a batch, its own last one."""
     if ticket.frame is None or ticket.upto >= ticket.hi:
         return 0
-    origin = ticket.frame.origins.at(ticket.upto)
-    return origin[0][1] if origin else 0
+    return max((stop for _, _, stop in ticket.frame.origins.at(ticket.upto)), default=1) - 1
 
 
 def _backoff(state: State, node: Node, attempt: int) -> float:
@@ -236,6 +235,8 @@ def _commit_ticket(state: State, node: Node, ticket: Ticket) -> None:
         for number in node.plan.outlets[outlet]:
             state.edges[number].unhold(frame)
         _push(state, node, outlet, frame)
+    if outputs and node.plan.stream and node.plan.ascends:
+        put_marks(state, node, max(frame.origins.last() for _, frame in outputs))
     failures, ticket.failures = ticket.failures, []
     for note in failures:
         state.say(Record(note))

@@ -29,6 +29,7 @@ class Batch(Stage):
     within: float | None = None
 
     opaque: ClassVar[bool] = True
+    tells_apart: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

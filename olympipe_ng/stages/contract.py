@@ -184,6 +184,10 @@ class Stage:
     """Set for item transforms, ``None`` for stream transforms."""
     keeps_origin: ClassVar[bool] = False
     """Each output has the origin of exactly one input, in order, at most once: what ``rejoin`` needs of its arms."""
+    tells_apart: ClassVar[bool] = False
+    """No two outputs have one origin, and they leave in its order, if the inputs came so: may stand before the fork of a ``rejoin``."""
+    passes_marks: ClassVar[bool] = False
+    """Holds nothing back: what is settled before a stream transform is settled behind it, once it was given what came before."""
     wants_marks: ClassVar[bool] = False
     """Wants ``mark``: up to which origin each port is settled (``rejoin``)."""
 

@@ -9,8 +9,15 @@ leaves when it is below the marks of all arms, complete or not; it is never wait
 An arm that is ahead is not asked for more while it has items waiting here: the arm with the lowest mark always is, so there is always one
 that can go on.
 
-Considered and refused: matching by position (that is ``zip``: one filtered item shifts all that follow); giving a complete item before
-it is settled (its elders may still come, and source order would be lost).
+What stands before the fork may join source items (``batch``, ``window``, ``zip``), as long as no two items get the same ones and they stay
+in order: the spans of a batch are an origin like any other, and it is settled with the last of them.
+
+Considered and refused: several items of one origin, as behind ``explode``, paired by counting them (an arm that drops one of them shifts
+those that follow, and how many one source item gives is only known when it is through: an endless one would be held whole); numbering
+items anew at the fork (the origin is what errors and ``current_item`` speak of, and a number for each would cost a run for each);
+an order that is not the source's before the fork (``shuffle``, ``gather``, ``bucket``'s left-overs: what is below a mark could still
+come, so nothing could be given before the end); matching by position (that is ``zip``: one filtered item shifts all that follow); giving a
+complete item before it is settled (its elders may still come, and source order would be lost).
 """
 
 from __future__ import annotations

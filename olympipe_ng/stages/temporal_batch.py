@@ -28,6 +28,7 @@ class TemporalBatch(Stage):
     time_interval: float
 
     opaque: ClassVar[bool] = True
+    tells_apart: ClassVar[bool] = True
     timed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

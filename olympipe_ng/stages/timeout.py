@@ -38,6 +38,7 @@ class Timeout(Stage):
     opaque: ClassVar[bool] = True
     timed: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
+    passes_marks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,6 +30,7 @@ class Window(Stage):
     step: int = 1
 
     opaque: ClassVar[bool] = True
+    tells_apart: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

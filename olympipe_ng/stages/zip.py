@@ -27,6 +27,7 @@ class Zip(Stage):
     arms: int
 
     opaque: ClassVar[bool] = True
+    tells_apart: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -147,12 +147,25 @@ def test_rejoin_refuses_arms_whose_items_lost_their_origin(kind):
     assert __file__ in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", REFUSED_ARMS)
-def test_rejoin_refuses_a_fork_behind_such_a_stage_too(kind):
-    """What stands before the fork counts: the items of one origin could not be told apart."""
+TOLD_APART = ("batch", "temporal_batch", "window", "repeat", "zip")
+
+
+@pytest.mark.parametrize("kind", sorted(REFUSED_ARMS.keys() - TOLD_APART))
+def test_rejoin_refuses_a_fork_behind_what_gives_items_one_origin_or_another_order(kind):
+    """What stands before the fork counts: the items of one origin could not be told apart. The error says so."""
     base = REFUSED_ARMS[kind](Pipeline(range(6)))
-    with pytest.raises(GraphError, match=f"after {kind}"):
+    with pytest.raises(GraphError, match=f"after {kind}.* several may come from the same ones, or out of order") as caught:
         base.task(str).rejoin(base.filter(bool))
+    assert __file__ in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", TOLD_APART)
+def test_rejoin_takes_a_fork_behind_what_joins_source_items_in_order(kind):
+    """Only what stands between the fork and the rejoin must keep one origin per item."""
+    base = REFUSED_ARMS[kind](Pipeline(range(6)))
+    base.task(str).rejoin(base.filter(bool), base)
+    with pytest.raises(GraphError, match="after batch"):
+        base.task(str).rejoin(base.batch(2))
 
 
 KEPT_ARMS = {

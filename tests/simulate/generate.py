@@ -118,10 +118,12 @@ class Builder:
             plan = plan._replace(ordered=ordered)
         total = outlets + (spec.on_error == "branch")
         inputs = tuple(self.connect(end, number, port) for port, end in enumerate(ends))
-        self.nodes.append(plan._replace(inputs=inputs, outlets=((),) * total))
         self.specs[number] = spec
         exact = all(end.exact for end in ends) and plan.ordered and kind not in (Kind.GATHER, Kind.LATEST, Kind.IDLE) and not spec.within
         single = all(end.single for end in ends) and exact and kind in (Kind.MAP, Kind.FILTER, Kind.SPLIT, Kind.LIMIT, Kind.SKIP)
+        prompt = kind in (Kind.LIMIT, Kind.SKIP)
+        plan = plan._replace(passes_marks=prompt and rng.random() < 0.5, ascends=prompt and single and rng.random() < 0.5)
+        self.nodes.append(plan._replace(inputs=inputs, outlets=((),) * total))
         return [End(number, k, exact, single, ends[0].source, kind is Kind.BATCH and not exact) for k in range(total)]
 
     def connect(self, end: End, consumer: int, port: int) -> int:

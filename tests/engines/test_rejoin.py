@@ -1,0 +1,102 @@
+"""``rejoin`` in whole runs: what may stand before its fork and in its arms, and that nothing piles up before it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from olympipe_ng import Pipeline, StageError
+from tests.engines.kinds import each_engine
+
+FORKS = {
+    "batch": lambda p: p.batch(4),
+    "batch of what a filter kept": lambda p: p.filter(lambda x: x % 3).batch(4),
+    "batch of batches": lambda p: p.batch(2).batch(3),
+    "batch within": lambda p: p.batch(4, within=30.0),
+    "temporal_batch": lambda p: p.temporal_batch(0.01),
+    "window": lambda p: p.window(3),
+    "window with gaps": lambda p: p.window(2, 5),
+    "repeat": lambda p: p.repeat(3),
+    "zip": lambda p: p.zip(p.task(abs)),
+    "skip": lambda p: p.skip(7),
+    "rejoin": lambda p: p.rejoin(p.task(abs)),
+    "batch out of order": lambda p: p.task(abs, 2, ordered=False).batch(4),
+}
+
+
+def is_even(item):
+    return sum(map(int, filter(str.isdigit, str(item)))) % 2 == 0
+
+
+@each_engine
+@pytest.mark.parametrize("kind", FORKS)
+def test_a_fork_behind_a_stage_that_joins_source_items_is_rejoined_item_by_item(kind, where):
+    """A batch, a window, a pair stand for the items in them: those of two arms are never mixed up, none is lost, order is kept."""
+    base = FORKS[kind](Pipeline(range(60), queue_size=8, **where))
+    even, text = base.filter(is_even), base.task(str, 2)
+    everything, dropped, filled = base.wait_for_results([even.rejoin(text), even.rejoin(text, missing=None)])
+    if "out of order" in kind:
+        everything, dropped, filled = (sorted(items, key=str) for items in (everything, dropped, filled))
+        filled.sort(key=lambda pair: pair[1])
+    assert filled == [(item if is_even(item) else None, str(item)) for item in everything]
+    assert dropped == [(item, str(item)) for item in everything if is_even(item)]
+
+
+ARMS = {
+    "task": lambda p: p.task(abs),
+    "enumerate": lambda p: p.enumerate(),
+    "skip": lambda p: p.skip(3),
+    "unique": lambda p: p.unique(lambda x: x if isinstance(x, list) else x // 100),
+    "scan": lambda p: p.scan(0, lambda item, count: count + 1),
+    "limit": lambda p: p.limit(100_000),
+    "timeout": lambda p: p.timeout(60.0),
+    "throttle": lambda p: p.throttle(100_000),
+    "rejoin": lambda p: p.rejoin(p.task(abs)),
+    "two": lambda p: p.skip(1).enumerate(),
+}
+ENDLESS = 100_000  # far more than any bound, and few enough for a failing test to end
+
+
+@each_engine
+@pytest.mark.parametrize("kind", ARMS)
+def test_an_endless_source_is_rejoined_as_it_comes(kind, where):
+    """Whatever stands in an arm, a row leaves when it is known: the source is not read to its end, and nothing piles up."""
+    drawn = itertools.count()
+
+    def source():
+        while next(drawn) < ENDLESS:
+            yield next(numbers)
+
+    numbers = itertools.count()
+    base = Pipeline(source, queue_size=8, **where)
+    rows = base.rejoin(ARMS[kind](base), missing=None).limit(5).wait_for_result()
+    assert [row[0] for row in rows] == list(range(5))
+    assert next(drawn) < 1000
+
+
+@each_engine
+def test_batches_of_an_endless_source_are_rejoined_as_they_come(where):
+    """The batch before the fork tells its arms how far they are."""
+    base = Pipeline(itertools.count, queue_size=8, **where).batch(4)
+    rows = base.task(sum).rejoin(base.filter(lambda batch: batch[0] % 8)).limit(3).wait_for_result()
+    assert rows == [(sum(batch), batch) for batch in ([4, 5, 6, 7], [12, 13, 14, 15], [20, 21, 22, 23])]
+
+
+@each_engine
+@pytest.mark.parametrize("kind", ["batch", "window"])
+def test_an_error_behind_such_a_fork_comes_after_all_rows_before_it(kind, where):
+    """The row before the item that failed comes out first, though a window shares source items with it."""
+
+    def fail_at_six(item):
+        if item[0] == 6:
+            raise ValueError("six")
+        return item[0]
+
+    base = Pipeline(range(60), **where)
+    base = base.batch(2) if kind == "batch" else base.window(3)
+    came = []
+    with pytest.raises(StageError, match="six"):
+        for first, _ in base.task(fail_at_six).rejoin(base.task(list)):
+            came.append(first)
+    assert came == ([0, 2, 4] if kind == "batch" else [0, 1, 2, 3, 4, 5])
