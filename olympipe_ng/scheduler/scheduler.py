@@ -114,6 +114,16 @@ def _look(state: State, node: Node) -> None:
         dealing.deal(state, node)
         settling.commit(state, node)
         ending.retire(state, node)
+        if node.plan.hub:
+            _pass_hunger_on(state, node)
+
+
+def _pass_hunger_on(state: State, node: Node) -> None:
+    """Let a source know, through what costs nothing: behind this somebody may have nothing to do until it ships what it holds."""
+    for edge in state.inputs(node):
+        producer = state.producer(edge)
+        if producer.plan.hub or producer.plan.role is Role.SOURCE:
+            state.touch(producer)
 
 
 def _worker_ready(state: State, event: WorkerReady) -> None:

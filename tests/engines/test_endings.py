@@ -87,13 +87,13 @@ def test_a_limit_stops_the_workers_upstream_while_the_rest_goes_on(where):
     with pids.gather(Pipeline(second, **where).task(lambda x: None)).start() as run:
         results = iter(run)
         pid = next(item for item in results if item is not None)
-        gone = psutil.Process(pid) if psutil.pid_exists(pid) else None
-        assert gone is None or _ends(gone)
+        assert _ends(pid)
         let_go.set()
 
 
-def _ends(process):
+def _ends(pid):
     try:
+        process = psutil.Process(pid)
         process.wait(TIMEOUT)
     except psutil.NoSuchProcess:
         return True

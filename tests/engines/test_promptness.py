@@ -1,0 +1,53 @@
+"""No item is held back until the next one comes: a source may wait for ever between two."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from olympipe_ng import Pipeline
+from tests.engines.kinds import in_threads
+
+TIMEOUT = 20.0
+CHAINS = {
+    "nothing": lambda p: p,
+    "a stage": lambda p: p.task(abs),
+    "what looks into no item": lambda p: p.limit(100).skip(0),
+    "a stage behind that": lambda p: p.limit(100).task(abs),
+    "that behind a stage": lambda p: p.task(abs).limit(100),
+    "merged branches, one of them empty": lambda p: p.skip(0).gather(p.filter(lambda x: x < 0)),
+}
+
+
+@in_threads
+@pytest.mark.parametrize("kind", CHAINS)
+def test_each_item_arrives_though_the_source_gives_no_other_before(kind, where):
+    """The source yields only when the consumer has what it yielded before, and was made to wait a little for it."""
+    arrived = threading.Semaphore(1)
+
+    def source():
+        for item in range(12):
+            assert arrived.acquire(timeout=TIMEOUT), f"item {item - 1} did not arrive"
+            yield item
+
+    came = []
+    for item in CHAINS[kind](Pipeline(source, **where)):
+        came.append(item)
+        arrived.release()
+    assert came == list(range(12))
+
+
+@in_threads
+@pytest.mark.parametrize("again", range(3))
+def test_a_limit_right_behind_a_source_that_then_blocks_ends_the_run(where, again):
+    """``wait_for_result`` has nothing to do when the last items come: the source must learn that through the limit."""
+    let_go = threading.Event()
+
+    def source():
+        yield from range(5)
+        let_go.wait(TIMEOUT)
+
+    with Pipeline(source, **where).limit(5).start() as run:
+        assert list(run) == list(range(5))
+        let_go.set()
