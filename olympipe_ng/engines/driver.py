@@ -61,6 +61,14 @@ class Driver:
             events, self.events = self.events, deque()
             self._carry_out(self.scheduler.handle_all(events, time.monotonic()))
 
+    def due(self) -> m.Due:
+        """Make the event that time has come, with what the workers are at where that will be told."""
+        return m.Due(self.look_in_hand() if self.scheduler.stalls(time.monotonic()) else None)
+
+    def look_in_hand(self) -> dict[int, range]:
+        """Return the items that lanes are at, by ticket."""
+        return {}
+
     def remaining(self) -> float | None:
         """Return the seconds until the scheduler wants to be asked again; ``None``: only after an event."""
         deadline = self.scheduler.deadline

@@ -62,7 +62,7 @@ class InlineEngine(LocalDriver):
         if seconds is None:
             raise InternalError("nothing is left to do, and the run has not ended")
         time.sleep(seconds)
-        self.events.append(m.Due())
+        self.events.append(self.due())
 
     def statistics(self) -> Sequence[NodeStatistics]:
         return take_statistics(self.scheduler.state)

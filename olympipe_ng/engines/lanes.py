@@ -18,7 +18,7 @@ from typing import Any
 
 from ..failures import Kind
 from ..scheduler.messages import Cancel, Dispatch, Done, Event, Grant, SetupFailed, WorkerGone, WorkerReady
-from ..worker import NOBODY, Codec, StageSpec, StageWorker, drive, run_async
+from ..worker import NOBODY, Codec, Hands, StageSpec, StageWorker, drive, read_hands, run_async
 
 __all__ = ["LaneGroup"]
 
@@ -27,13 +27,24 @@ class LaneGroup:
     """One worker of the thread engine (or the lanes of a worker process)."""
 
     def __init__(
-        self, worker: int, spec: StageSpec, number: int, codec: Codec, tell: Callable[[Event], Any], warn: Callable[[str], None]
+        self,
+        worker: int,
+        spec: StageSpec,
+        number: int,
+        codec: Codec,
+        tell: Callable[[Event], Any],
+        warn: Callable[[str], None],
+        *,
+        worn: Callable[[], bool] = lambda: False,
+        slots: Any = None,
     ) -> None:
         self.spec = spec
         self._worker = worker
         self._tell = tell
         self._cancelled: set[int] = set()
-        self._core = StageWorker(spec, number, codec, warn=warn, cancelled=self._cancelled.__contains__)
+        self._hands = Hands([0] * spec.plan.lanes if slots is None else slots)
+        cancelled = self._cancelled.__contains__
+        self._core = StageWorker(spec, number, codec, warn=warn, cancelled=cancelled, worn=worn, hands=self._hands)
         self._tickets: queue.SimpleQueue[Dispatch | None] = queue.SimpleQueue()
         self._grants: dict[int, queue.SimpleQueue[int]] = {}
         self._async_grants: dict[int, asyncio.Queue[int]] = {}
@@ -88,6 +99,10 @@ class LaneGroup:
         """Hear no more from this worker: it hangs."""
         self._abandoned = True
         self.stop()
+
+    def look_in_hand(self) -> dict[int, range]:
+        """Return the items that its lanes are at, by ticket."""
+        return read_hands(self._hands.slots)
 
     def join(self, seconds: float) -> list[str]:
         """Wait for its threads; name those that are stuck."""

@@ -89,13 +89,16 @@ class ThreadEngine(LocalDriver):
                 self._put(self._inbox.get_nowait())
         except queue.Empty:
             if not self.events:
-                self.events.append(m.Due())
+                self.events.append(self.due())
 
     def _put(self, event: m.Event | _Question) -> None:
         if isinstance(event, _Question):
             event.answer.put(take_statistics(self.scheduler.state))
         else:
             self.events.append(event)
+
+    def look_in_hand(self) -> dict[int, range]:
+        return {ticket: at for group in self._groups.values() for ticket, at in group.look_in_hand().items()}
 
     # -------------------------------------------------------------------------------------------------------- commands
 
@@ -137,7 +140,7 @@ class ThreadEngine(LocalDriver):
         group.abandon()
         self._left.append(group)
         note = command.note._replace(hint="A thread cannot be stopped: it was left behind.")
-        self.events.append(m.WorkerDied(command.worker, note))
+        self.events.append(m.WorkerDied(command.worker, note, group.look_in_hand()))
 
     def finish(self, command: m.Finish) -> None:
         self.host.finish_run(command.note, command.complaint, self.statistics())

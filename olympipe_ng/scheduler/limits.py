@@ -9,24 +9,27 @@ stall, for then no worker holds anything; nor are set-up and ``pause()``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..failures import Kind, Note
 from .ending import fail_run
 from .messages import Due, Event, KillWorker, Warn
 from .node import Node, Ticket, TicketState, Worker, WorkerStatus
 from .state import State
 
-__all__ = ["deadline", "look"]
+__all__ = ["deadline", "look", "stalls"]
 
+MOMENT = 0.005  # seconds between a look at what is in hand and the telling of it
 CANCEL_SECONDS = 1.0  # for a worker that ends late items itself (coroutines); more waits longer for a blocked loop, less kills slow ones
 
 
 def look(state: State, event: Event) -> None:
     """Do what is due."""
-    if type(event) is not Due:
+    if not isinstance(event, Due):
         state.moved = state.now
         state.stalled = False
     elif _stall_due(state) is not None and state.moved + (state.plan.stall_timeout or 0.0) <= state.now:
-        _tell_of_stall(state)
+        _tell_of_stall(state, event.in_hand)
     for node in state.timed:
         if (node.deadline is not None and node.deadline <= state.now) or node.queued_tickets:
             state.touch(node)
@@ -103,8 +106,14 @@ def _stall_due(state: State) -> float | None:
     return state.moved + limit
 
 
-def _tell_of_stall(state: State) -> None:
-    held = [_held(state, node, worker) for node in state.nodes for worker in node.workers.values() if _works(worker)]
+def stalls(state: State, now: float) -> bool:
+    """Say whether a ``Due`` at this time, or in a moment, would tell of a stall: then it should say what is in hand."""
+    due = _stall_due(state)
+    return due is not None and due <= now + MOMENT
+
+
+def _tell_of_stall(state: State, in_hand: Mapping[int, range] | None) -> None:
+    held = [_held(state, worker, in_hand) for node in state.nodes for worker in node.workers.values() if _works(worker)]
     if held:
         state.stalled = True
         text = f"nothing has moved for {state.now - state.moved:.0f} s (stall_timeout={state.plan.stall_timeout:g}), the run goes on: "
@@ -115,16 +124,22 @@ def _works(worker: Worker) -> bool:
     return any(ticket.state is TicketState.OUT for ticket in worker.tickets.values())
 
 
-def _held(state: State, node: Node, worker: Worker) -> str:
+def _held(state: State, worker: Worker, in_hand: Mapping[int, range] | None) -> str:
     """Say what a worker holds and what waits before its stage."""
-    items = " and ".join(_items(ticket) for ticket in worker.running if ticket.state is TicketState.OUT)
+    node, out = worker.node, [ticket for ticket in worker.tickets.values() if ticket.state is TicketState.OUT]
+    begun = [ticket for ticket in out if ticket.number in (in_hand or ())] or [ticket for ticket in worker.running if ticket in out]
+    items = " and ".join(_items(ticket, (in_hand or {}).get(ticket.number)) for ticket in begun)
     waiting = sum(edge.queued for edge in state.inputs(node))
     return f"stage {node.number} {node.plan.label!r}, worker {worker.place} (pid {worker.pid}) holds {items}, {waiting} wait before it"
 
 
-def _items(ticket: Ticket) -> str:
-    origin = ticket.origins.at(0) if ticket.items and len(ticket.origins) else ()
-    first = origin[0][1] if origin else None
-    if first is None:
+def _items(ticket: Ticket, at: range | None) -> str:
+    """Name the items that a worker is at; where that is not known, all it has not settled of a ticket."""
+    lo, hi = (ticket.upto, ticket.hi) if at is None else (max(ticket.upto, at.start), min(ticket.hi, at.stop))
+    origin = ticket.frame.origins.at(lo) if ticket.frame is not None and lo < hi else ()
+    if not origin:
         return "the end of its stream"
-    return f"item {first}" if ticket.items == 1 else f"{ticket.items} items from item {first} on"
+    first = origin[0][1]
+    if hi - lo == 1:
+        return f"item {first}"
+    return f"{hi - lo} items from item {first} on" if at is None else f"one of {hi - lo} items from item {first} on"

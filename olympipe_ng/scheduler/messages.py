@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..origins import NO_ORIGINS, Origins
@@ -93,9 +92,6 @@ class Verb(enum.IntEnum):
     TICK = 3  # StreamTransform.tick()
     FLUSH = 4  # StreamTransform.flush()
     JUDGE = 5  # the item [lo, lo + 1) failed as ``note`` says, not by raising: apply the stage's on_error to it
-
-
-# ----------------------------------------------------------------------------------------------------------------- events
 
 
 class SourceFrame(NamedTuple):
@@ -180,11 +176,12 @@ class SetupFailed(NamedTuple):
 
 
 class WorkerDied(NamedTuple):
-    """A worker ended without having been told to. ``in_hand``: the position each ticket had reached, where it is known."""
+    """A worker ended without having been told to. ``in_hand``: see ``Due``; ``killed``: by a signal that may come from outside."""
 
     worker: int
     note: Any
-    in_hand: Mapping[int, int] = MappingProxyType({})
+    in_hand: Mapping[int, range] | None = None
+    killed: bool = False
 
 
 class WorkerGone(NamedTuple):
@@ -215,7 +212,9 @@ class SinkWaits(NamedTuple):
 
 
 class Due(NamedTuple):
-    """``Scheduler.deadline`` has come."""
+    """``Scheduler.deadline`` has come. ``in_hand``: by ticket, the items that a lane is at (not there: not begun); ``None``: unknown."""
+
+    in_hand: Mapping[int, range] | None = None
 
 
 class Scale(NamedTuple):

@@ -83,6 +83,7 @@ class Ticket:
         "reserved",
         "spent",
         "state",
+        "unbegun",
         "upto",
         "verb",
         "worker",
@@ -105,6 +106,7 @@ class Ticket:
         self.attempt = 0
         self.emitted = 0
         self.alone = False
+        self.unbegun = 0  # workers that died before they had begun it
         self.due = 0.0
         self.begun = 0.0
         self.reserved = 0  # outputs for which room is kept on every edge of the node
@@ -176,7 +178,8 @@ class Node:
         self.next_port = 0
         self.ends_told: set[int] = set()
         self.dirty = False
-        self.start_deaths = 0
+        self.start_deaths = 0  # of workers before they were ready, since one was
+        self.killed_starts = 0  # those of them that somebody else may have killed
         self.max_window = max(WINDOW, 2 * plan.workers * plan.lanes)
 
     @property

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..plan import Plan, Role
-from . import dealing, ending, limits, settling
+from . import dealing, deaths, ending, limits, settling
 from .deadlock import relieve
 from .messages import (
     Command,
@@ -62,6 +62,10 @@ class Scheduler:
     def deadline(self) -> float | None:
         """Return when a ``Due`` event is wanted, ``None`` for never."""
         return limits.deadline(self.state)
+
+    def stalls(self, now: float) -> bool:
+        """Say whether a ``Due`` at this time would tell of a stall, and so should say what the workers have in hand."""
+        return limits.stalls(self.state, now)
 
     def start(self, now: float) -> list[Command]:
         """Begin: start the workers, pull the sources."""
@@ -132,7 +136,7 @@ def _worker_ready(state: State, event: WorkerReady) -> None:
         return
     worker.status = WorkerStatus.READY
     worker.pid = event.pid
-    worker.node.start_deaths = 0
+    worker.node.start_deaths = worker.node.killed_starts = 0
     worker.node.take_state(event.state)
     state.touch_around(worker.node)
 
@@ -189,7 +193,7 @@ _TABLE: dict[type, Callable[[State, Any], None]] = {
     Done: settling.done,
     WorkerReady: _worker_ready,
     SetupFailed: _setup_failed,
-    WorkerDied: settling.worker_died,
+    WorkerDied: deaths.worker_died,
     WorkerGone: ending.worker_gone,
     WorkerWorn: _worker_worn,
     Took: settling.took,

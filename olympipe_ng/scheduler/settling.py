@@ -2,22 +2,18 @@
 
     Done ──► hold outputs ──► split off what is given back or retried ──► commit from the head of the window ──► edges
 
-A worker that died gives back all it held. The item that was in its hand is run once more, alone; dying over it again makes it the culprit.
+What a dead worker held comes back by ``deaths``.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from .budget import overdrawn
-from .ending import after_commit, cancel_items, drop_input, fail_node, fail_run, start_worker, unreserve, withhold
-from .messages import Counts, Done, Frame, Record, SourceFrame, Took, WorkerDied
-from .node import Node, Ticket, TicketState, Worker, WorkerStatus
+from .ending import after_commit, cancel_items, drop_input, fail_node, fail_run, unreserve, withhold
+from .messages import Counts, Done, Frame, Record, SourceFrame, Took
+from .node import Node, Ticket, TicketState, Worker
 from .state import State
 
-__all__ = ["commit", "done", "put_marks", "source_frame", "split", "took", "worker_died"]
-
-START_DEATHS = 3  # workers in a row that died before they were ready; fewer would fail a run for one out-of-memory kill
+__all__ = ["backoff", "commit", "done", "put_marks", "settled_before", "source_frame", "split", "took"]
 
 
 # ------------------------------------------------------------------------------------------------------- source and sink
@@ -139,11 +135,11 @@ def _finish(state: State, node: Node, ticket: Ticket, event: Done) -> None:
     if event.retry is not None:
         again = split(state, node, ticket, ticket.upto, rest)
         again.attempt = ticket.attempt + 1
-        again.due = state.now + _backoff(state, node, ticket.attempt)
+        again.due = state.now + backoff(state, node, ticket.attempt)
         again.begun = again.due
     if event.note is not None:
         ticket.error = event.note
-        ticket.mark = _settled_before(ticket)
+        ticket.mark = settled_before(ticket)
         cancelled = max(0, ticket.hi - ticket.upto - 1)
         cancel_items(state, node, cancelled)
     elif rest < ticket.hi:
@@ -154,14 +150,14 @@ def _finish(state: State, node: Node, ticket: Ticket, event: Done) -> None:
     drop_input(state, ticket)
 
 
-def _settled_before(ticket: Ticket) -> int:
+def settled_before(ticket: Ticket) -> int:
     """Return the source index below which all is settled when the item at ``upto`` ends the stream: of a batch, its own last one."""
     if ticket.frame is None or ticket.upto >= ticket.hi:
         return 0
     return max((stop for _, _, stop in ticket.frame.origins.at(ticket.upto)), default=1) - 1
 
 
-def _backoff(state: State, node: Node, attempt: int) -> float:
+def backoff(state: State, node: Node, attempt: int) -> float:
     """Return the seconds before the next attempt: doubling, with jitter so that what failed together does not return together."""
     plan = node.plan
     return min(plan.max_backoff, plan.backoff * 2.0**attempt) * (0.5 + state.random.random() / 2)
@@ -263,138 +259,3 @@ def put_marks(state: State, node: Node, mark: int) -> None:
         if edge.plan.marked and not edge.closed:
             edge.push_mark(mark)
             state.touch(state.consumer(edge))
-
-
-# --------------------------------------------------------------------------------------------------------------- workers
-
-
-def worker_died(state: State, event: WorkerDied) -> None:
-    """Deal again what a dead worker held, and replace it."""
-    worker = state.workers.pop(event.worker, None)
-    if worker is None:
-        return
-    node = worker.node
-    node.bereaved = True
-    del node.workers[worker.number]
-    timed_out: Ticket | None = worker.killed
-    held = any(ticket.state is not TicketState.CANCELLED for ticket in worker.tickets.values())
-    for order, ticket in enumerate(list(worker.tickets.values())):
-        ticket.worker = None
-        if ticket.state is TicketState.CANCELLED:
-            drop_input(state, ticket)
-        elif node.plan.stateful or (node.plan.stream and not node.plan.hub):
-            _fail_ticket(state, node, ticket, event.note)
-        else:
-            innocent = timed_out is not None and timed_out is not ticket and node.plan.redeliver and not ticket.emitted
-            started = order < node.plan.lanes and not innocent
-            ticket.alone |= timed_out is ticket  # no second try is needed to know the culprit
-            _give_back(state, node, ticket, event, started=started)
-    if node.plan.stateful and node.alive and not held:
-        fail_node(state, node, event.note)  # else the error has the place of what it held
-    withhold(state, node)
-    _replace(state, worker, event.note)
-    commit(state, node)
-    state.recount(node)
-    state.touch_around(node)
-
-
-def _replace(state: State, worker: Worker, note: Any) -> None:
-    node = worker.node
-    if not node.alive or state.stopping:
-        return
-    if worker.status is WorkerStatus.STARTING:
-        node.start_deaths += 1
-        if node.start_deaths >= START_DEATHS:
-            fail_run(state, note)
-            return
-    if worker.place < node.wanted or node.queued_tickets:
-        start_worker(state, node, worker.place)
-
-
-def _fail_ticket(state: State, node: Node, ticket: Ticket, note: Any) -> None:
-    """End a ticket whose worker held the stream's state: nothing can repeat it."""
-    ticket.error = note
-    ticket.mark = _settled_before(ticket)
-    cancel_items(state, node, ticket.items)
-    ticket.hi = ticket.upto
-    unreserve(state, node, ticket, ticket.reserved)
-    ticket.state = TicketState.DONE
-    drop_input(state, ticket)
-
-
-def _give_back(state: State, node: Node, ticket: Ticket, event: WorkerDied, *, started: bool) -> None:
-    """Put a dead worker's ticket back: the item in hand alone, what was never begun as it was."""
-    if node.plan.many:
-        unreserve(state, node, ticket, ticket.reserved)
-    position = event.in_hand.get(ticket.number) if started else None
-    if not started:
-        _queue_again(node, ticket)
-    elif ticket.emitted and ticket.items > 1:
-        _give_back_behind_emitted(state, node, ticket, position, event.note)
-    elif position is None:
-        _suspect(state, node, ticket, event.note)
-    else:
-        _give_back_around(state, node, ticket, min(max(position, ticket.upto), ticket.hi - 1), event.note)
-
-
-def _give_back_behind_emitted(state: State, node: Node, ticket: Ticket, position: int | None, note: Any) -> None:
-    """Judge the item whose first outputs are committed, though it may have been through: the others died with its worker."""
-    rest = split(state, node, ticket, ticket.upto + 1, ticket.hi)
-    ticket.hi = ticket.upto + 1
-    _suspect_one(state, node, ticket, note, was_alone=True)
-    if position is None or position >= rest.upto:
-        node.queued_tickets -= 1  # counted again by what follows
-        if position is None:
-            _suspect(state, node, rest, note)
-        else:
-            _give_back_around(state, node, rest, min(position, rest.hi - 1), note)
-
-
-def _give_back_around(state: State, node: Node, ticket: Ticket, position: int, note: Any) -> None:
-    if position + 1 < ticket.hi:
-        split(state, node, ticket, position + 1, ticket.hi)
-        ticket.hi = position + 1
-    if ticket.upto < position:
-        culprit = split(state, node, ticket, position, position + 1)
-        ticket.hi = position
-        _queue_again(node, ticket)
-        culprit.emitted = 0
-        node.queued_tickets -= 1  # counted again by what follows
-        _suspect_one(state, node, culprit, note, was_alone=False)
-    else:
-        _suspect_one(state, node, ticket, note, was_alone=ticket.alone)
-
-
-def _suspect(state: State, node: Node, ticket: Ticket, note: Any) -> None:
-    """Deal the items of a ticket one by one, since nobody knows over which of them its worker died."""
-    while ticket.items > 1:
-        part = split(state, node, ticket, ticket.hi - 1, ticket.hi)
-        part.alone = True
-        ticket.hi -= 1
-    _suspect_one(state, node, ticket, note, was_alone=ticket.alone)
-
-
-def _suspect_one(state: State, node: Node, ticket: Ticket, note: Any, *, was_alone: bool) -> None:
-    """Run an item that was in hand at a death once more, alone; judge it where that is not allowed or was tried."""
-    guilty = was_alone or not node.plan.redeliver or ticket.emitted
-    if ticket.judge is not None:
-        ticket.judge_deaths += 1
-        if ticket.judge_deaths > 1:
-            _fail_ticket(state, node, ticket, note)  # even judging it kills
-        else:
-            _queue_again(node, ticket)
-        return
-    if guilty and (ticket.attempt < node.plan.retries and node.plan.redeliver and not ticket.emitted):
-        ticket.due = state.now + _backoff(state, node, ticket.attempt)
-        ticket.attempt += 1
-        state.ledger[node.number].add(Counts(retried=1))
-    elif guilty:
-        ticket.judge = note
-    ticket.alone = True
-    _queue_again(node, ticket)
-
-
-def _queue_again(node: Node, ticket: Ticket) -> None:
-    ticket.state = TicketState.QUEUED
-    node.queued_tickets += 1
-

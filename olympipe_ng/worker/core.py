@@ -22,6 +22,7 @@ from ..failures import Kind, Note, to_error
 from ..origins import Origins
 from ..scheduler.messages import Dispatch, Done, StreamState, Verb
 from ..stages.contract import Arity, Fate, StreamTransform
+from .hands import UNSEEN, Hands
 from .items import run_items
 from .many import run_many
 from .spec import Codec, StageSpec
@@ -35,7 +36,11 @@ _NOTHING = Exception()
 
 
 class StageWorker:
-    """One worker of one stage. ``warn(text)`` logs for the user; ``cancelled(ticket)`` says whether nobody wants the rest of a ticket."""
+    """One worker of one stage.
+
+    ``warn(text)`` logs for the user; ``cancelled(ticket)`` says whether nobody wants the rest of a ticket, ``worn()`` whether this worker
+    has grown too large to begin another item of one; ``hands`` is where its lanes say what they are at.
+    """
 
     def __init__(
         self,
@@ -45,12 +50,16 @@ class StageWorker:
         *,
         warn: Callable[[str], None],
         cancelled: Callable[[int], bool] = lambda ticket: False,
+        worn: Callable[[], bool] = lambda: False,
+        hands: Hands = UNSEEN,
         catch: Catch = BaseException,
     ) -> None:
         self.spec = spec
         self.codec = codec
         self.warn = warn
         self.cancelled = cancelled
+        self.worn = worn
+        self.hands = hands
         self.catch = catch  # the inline engine lets KeyboardInterrupt through: there it is the user's own Ctrl-C
         self.seed = spec.seed
         self.clock = time.monotonic
@@ -96,7 +105,10 @@ class StageWorker:
     def run(self, dispatch: Dispatch) -> Answers:
         """Run a ticket of a synchronous stage."""
         ticket = self.begin(dispatch)
-        yield from self._runner(ticket)
+        try:
+            yield from self._runner(ticket)
+        finally:
+            self.hands.put_down(ticket.slot)
         self._spare.append(ticket.outputs)
 
     def _runner(self, ticket: TicketRun) -> Answers:
@@ -115,7 +127,7 @@ class StageWorker:
         position.origins, position.first, position.where = dispatch.origins, dispatch.lo, dispatch.lo
         POSITION.set(position)
         WORKER.set(self.who)
-        return TicketRun(self.spec, self.codec, outputs, dispatch, position)
+        return TicketRun(self.spec, self.codec, outputs, dispatch, position, self.hands)
 
     def open(self, dispatch: Dispatch) -> Any:
         """Return the items of a ticket, to be indexed from 0."""

@@ -33,6 +33,14 @@ class _Late(BaseException):
 async def run_async(worker: StageWorker, dispatch: Dispatch, tell: Tell, room: Room) -> None:
     """Run a ticket; ``tell`` takes each ``Done``, ``await room(ticket)`` gives the next allowance."""
     ticket = worker.begin(dispatch)
+    try:
+        await _run(worker, ticket, tell, room)
+    finally:
+        worker.hands.put_down(ticket.slot)
+
+
+async def _run(worker: StageWorker, ticket: TicketRun, tell: Tell, room: Room) -> None:
+    dispatch = ticket.dispatch
     if dispatch.verb is Verb.JUDGE:
         for told in worker.judge(ticket):
             tell(told)
@@ -55,6 +63,7 @@ async def run_async(worker: StageWorker, dispatch: Dispatch, tell: Tell, room: R
 async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell: Tell, room: Room) -> Done | None:
     """Await one item and emit its outputs."""
     ticket.position.where = at
+    ticket.hold(at)
     try:
         item = items[at - ticket.dispatch.lo]
     except worker.catch as error:  # the item's own unpickling

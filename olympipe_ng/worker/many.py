@@ -35,6 +35,7 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
     dispatch, items = ticket.dispatch, worker.open(ticket.dispatch)
     for at in range(dispatch.lo, dispatch.hi):
         ticket.position.where = at
+        ticket.hold(at)
         try:
             item = items[at - dispatch.lo]
         except worker.catch as error:  # the item's own unpickling

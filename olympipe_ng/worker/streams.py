@@ -56,6 +56,7 @@ def _item_calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransfo
         return
     for at in range(dispatch.lo, dispatch.hi):
         ticket.position.where = at
+        ticket.hold(at)
         yield at, lambda at=at: transform.process(dispatch.port, [items[at - dispatch.lo]], ticket.origin(at))  # type: ignore[misc]
 
 

@@ -22,6 +22,7 @@ from ..failures import Failure, Kind, Note, describe_item
 from ..origins import Origin, Origins
 from ..scheduler.messages import Counts, Dispatch, Done, Parcel, StreamState
 from ..stages.contract import Arity
+from .hands import Hands, word
 from .spec import Codec, Encoding, StageSpec
 
 __all__ = ["Answers", "Catch", "Outputs", "TicketRun", "make_note", "shortened_traceback", "summarise"]
@@ -74,10 +75,13 @@ class TicketRun:
         "flushed",
         "fresh",
         "lined",
+        "mark",
         "outputs",
         "pace",
         "position",
         "shipped",
+        "slot",
+        "slots",
         "slowest",
         "spec",
         "tally",
@@ -86,7 +90,7 @@ class TicketRun:
         "waited",
     )
 
-    def __init__(self, spec: StageSpec, codec: Codec, outputs: Outputs, dispatch: Dispatch, position: Position) -> None:
+    def __init__(self, spec: StageSpec, codec: Codec, outputs: Outputs, dispatch: Dispatch, position: Position, hands: Hands) -> None:
         self.spec = spec
         self.codec = codec
         self.outputs = outputs
@@ -109,6 +113,13 @@ class TicketRun:
         self.first_function = self.first_whole = 0.0
         self.pace = LANE_PACE if spec.plan.lanes > 1 else 1
         self.began = self.shipped = time.perf_counter()
+        self.slots = hands.slots
+        self.slot, self.mark = hands.take_up(dispatch.ticket)
+        self.hold(dispatch.lo)
+
+    def hold(self, position: int, count: int = 1) -> None:
+        """Say what this lane is at from now on, for whoever must know when it cannot be asked: one of ``count`` items."""
+        self.slots[self.slot] = word(self.mark, position, count)
 
     # ------------------------------------------------------------------------------------------------------------ success
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from olympipe_ng.scheduler import dealing, ending, limits, scheduler, settling
+from olympipe_ng.scheduler import dealing, deaths, ending, limits, scheduler, settling
 from olympipe_ng.scheduler.edge import Edge
 from olympipe_ng.scheduler.messages import Grant, Pause, Release
 from olympipe_ng.scheduler.node import Node, Status, Ticket, TicketState, Worker, WorkerStatus
@@ -158,7 +158,8 @@ def work_goes_on_behind_an_error(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("tried again at")
 def nobody_backs_off(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(settling, "_backoff", lambda state, node, attempt: 0.0)
+    patch.setattr(settling, "backoff", lambda state, node, attempt: 0.0)
+    patch.setattr(deaths, "backoff", lambda state, node, attempt: 0.0)
 
 
 @mutant("though the run is paused")
@@ -204,48 +205,59 @@ def forget_retry(event: Any) -> Any:
 
 @mutant("ledger|should be|lost|hang", kills=0.05)
 def what_a_dead_worker_held_is_lost(patch: pytest.MonkeyPatch) -> None:
-    def give_back(state: State, node: Node, ticket: Ticket, event: Any, *, started: bool) -> None:
+    def give_back(state: State, node: Node, ticket: Ticket, suspects: range, note: Any) -> None:
         ending.unreserve(state, node, ticket, ticket.reserved)
         ticket.hi = ticket.upto
         ticket.state = TicketState.DONE
         ending.drop_input(state, ticket)
 
-    patch.setattr(settling, "_give_back", give_back)
+    patch.setattr(deaths, "_give_back", give_back)
 
 
 @mutant("ledger|should be|twice|run again|AssertionError|Error", kills=0.05)
 def what_a_dead_worker_held_is_dealt_twice(patch: pytest.MonkeyPatch) -> None:
-    give_back = settling._give_back
+    give_back = deaths._give_back
 
-    def twice(state: State, node: Node, ticket: Ticket, event: Any, *, started: bool) -> None:
-        if ticket.frame is not None and not started and ticket.items:
+    def twice(state: State, node: Node, ticket: Ticket, suspects: range, note: Any) -> None:
+        if ticket.frame is not None and not suspects and ticket.items:
             settling.split(state, node, ticket, ticket.upto, ticket.hi)
-        give_back(state, node, ticket, event, started=started)
+        give_back(state, node, ticket, suspects, note)
 
-    patch.setattr(settling, "_give_back", twice)
+    patch.setattr(deaths, "_give_back", twice)
 
 
 @mutant("hang|alone|judged|run again", kills=0.05)
 def a_suspect_is_not_run_alone(patch: pytest.MonkeyPatch) -> None:
     def suspect(state: State, node: Node, ticket: Ticket, note: Any, *, was_alone: bool) -> None:
-        settling._queue_again(node, ticket)
+        deaths._queue_again(node, ticket)
 
-    patch.setattr(settling, "_suspect_one", suspect)
+    patch.setattr(deaths, "_suspect_one", suspect)
+
+
+@mutant("alone|judged|hang", kills=0.05)
+def only_the_first_of_a_slice_is_suspected(patch: pytest.MonkeyPatch) -> None:
+    suspects = deaths._suspects
+    patch.setattr(deaths, "_suspects", lambda *given, taken_up: suspects(*given, taken_up=taken_up)[:1])
+
+
+@mutant("ended with|failed|should", kills=0.05)
+def a_worker_that_is_killed_while_it_starts_ends_the_run(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(deaths, "KILLED_STARTS", 1)
 
 
 @mutant("judged", kills=0.05)
 def the_first_death_is_a_verdict(patch: pytest.MonkeyPatch) -> None:
-    suspect_one = settling._suspect_one
+    suspect_one = deaths._suspect_one
 
     def convict(state: State, node: Node, ticket: Ticket, note: Any, *, was_alone: bool) -> None:
         suspect_one(state, node, ticket, note, was_alone=True)
 
-    patch.setattr(settling, "_suspect_one", convict)
+    patch.setattr(deaths, "_suspect_one", convict)
 
 
 @mutant("hang", kills=0.05)
 def a_dead_worker_is_not_replaced(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(settling, "_replace", lambda state, worker, note: None)
+    patch.setattr(deaths, "_replace", lambda state, worker, event: None)
 
 
 @mutant("told to close|ledger|should be|lost|expected|never released")

@@ -31,7 +31,7 @@ class Violation(AssertionError):
 class Box:
     """The payload of a frame: items, and what became of them on each edge that carries them."""
 
-    __slots__ = ("begun", "edges", "hands", "items", "nbytes", "node", "released", "reported", "settled", "spilled")
+    __slots__ = ("begun", "called", "edges", "hands", "items", "nbytes", "node", "released", "reported", "settled", "spilled")
 
     def __init__(self, node: int, edges: tuple[int, ...], items: list[Item], nbytes: int) -> None:
         self.node = node
@@ -39,11 +39,19 @@ class Box:
         self.items = items
         self.nbytes = nbytes
         self.begun = dict.fromkeys(edges, 0)  # a bit for each item
+        self.called = dict.fromkeys(edges, 0)  # ... with which the consumer was surely called
         self.settled = dict.fromkeys(edges, 0)  # items that the scheduler knows to be through
         self.hands = 0  # tickets out with a range of it
         self.released = False
         self.reported = False
         self.spilled = False
+
+    def call(self, edge: int, place: int) -> bool:
+        """Take note that a function is called with an item; say whether it is for the first time."""
+        bit = 1 << place
+        first = not self.called[edge] & bit
+        self.called[edge] |= bit
+        return first
 
     def __repr__(self) -> str:
         return f"<{len(self.items)} of node {self.node}: {self.items[:4]}{'...' if len(self.items) > 4 else ''}>"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Crew"]
 
+NOT_YET = 0.1  # chance that a lane dies before it says what it is at
 GRACE = 0.2  # seconds within which a worker that was told to stop is gone
 
 
@@ -77,7 +78,9 @@ class Crew:
             self.world.facts.fatal.append(note)
             self.say(member, SetupFailed(member.number, note))
         elif habits.start_death and rng.random() < habits.start_death:
-            self.world.facts.fatal.append(self.die(member, {}))
+            self.world.facts.fatal.append(self.die(member))
+        elif habits.start_kill and not member.node.hub and rng.random() < habits.start_kill:
+            self.die(member, killed=True)  # somebody else's doing: no reason to fail
         else:
             self.get_ready(member)
 
@@ -181,7 +184,7 @@ class Crew:
             if dies:
                 raise Death
         except Death:
-            self.die(member, {}, hand)
+            self.die(member, hand)
             return
         waiting = hand.waiting = within and hand.allowance <= 0
         finished = not waiting and ((not within and (hand.pos >= hand.hi or hand.over)) or hand.cancelled)
@@ -268,30 +271,49 @@ class Crew:
         if late is None:
             self.world.facts.fatal.append(command.note)
         note = command.note if late is None else ("timeout", member.node.number, self.first_item(member, member.hands.get(late.number)))
-        self.die(member, {}, timeout=late.number if late is not None else 0, ordered=note)
+        self.die(member, timeout=late.number if late is not None else 0, ordered=note)
 
     # ----------------------------------------------------------------------------------------------------------- deaths
 
     def die_idle(self, member: Member) -> None:
         if not member.dead:
-            self.die(member, {})
+            self.die(member)
 
-    def die(self, member: Member, in_hand: dict[int, int], culprit: Hand | None = None, *, timeout: int = 0, ordered: Any = None) -> Any:
-        """End a worker that was not told to; the position in its hand may be known. ``timeout``: the ticket it is killed for, on order."""
-        known = self.rng.random() < self.habits.knows_hand
+    def die(self, member: Member, culprit: Hand | None = None, *, timeout: int = 0, ordered: Any = None, killed: bool = False) -> Any:
+        """End a worker that was not told to; what its lanes were at may be known. ``timeout``: the ticket it is killed for, on order."""
+        in_hand: dict[int, range] | None = {} if self.rng.random() < self.habits.knows_hand else None
         note: Any = ordered or ("died", member.node.number, self.first_item(member, culprit))
         for ticket, hand in member.hands.items():
-            if hand.running and hand.order.verb is Verb.ITEMS and hand.box is not None and hand.pos < hand.hi:
-                weight = 1 if not timeout or not member.node.redeliver else 2 * (ticket == timeout)
-                self.suspects.suspect(member, hand, weight, known=known)
-                if known:
-                    in_hand[ticket] = hand.pos
+            if hand.running and hand.box is not None and hand.pos < hand.hi:
+                self.implicate(member, ticket, in_hand, timeout)
         judging = any(hand.order.verb is Verb.JUDGE for hand in member.hands.values())  # even that kills: the run fails
         if member.node.stateful or member.node.stream or judging:
             self.world.facts.fatal.append(note)
         self.bury(member)
-        self.say(member, WorkerGone(member.number) if member.stopping else WorkerDied(member.number, note, in_hand))
+        self.say(member, WorkerGone(member.number) if member.stopping else WorkerDied(member.number, note, in_hand, killed))
         return note
+
+    def implicate(self, member: Member, ticket: int, in_hand: dict[int, range] | None, timeout: int) -> None:
+        """Say what a lane was at, as exactly as that is known, and suspect what the scheduler must."""
+        hand, node = member.hands[ticket], member.node
+        at = range(hand.told[0], hand.hi)
+        if in_hand is not None:
+            if node.redeliver and not hand.told[1] and ticket != timeout and self.rng.random() < NOT_YET:
+                self.suspects.doubt(member, hand)
+                return
+            at = in_hand[ticket] = self.slice_of(hand)
+        if hand.order.verb is Verb.ITEMS:
+            self.suspects.suspect(member, hand, 1 if not timeout or not node.redeliver else 2 * (ticket == timeout), at)
+
+    def slice_of(self, hand: Hand) -> range:
+        """Return what a control page says of a hand: the item it is at, or a few around it."""
+        rng = self.rng
+        return range(rng.randint(max(hand.order.lo, hand.pos - 2), hand.pos), rng.randint(hand.pos, min(hand.pos + 2, hand.hi - 1)) + 1)
+
+    def in_hand(self) -> dict[int, range]:
+        """Return what all lanes are at."""
+        hands = [(ticket, hand) for member in self.members.values() for ticket, hand in member.hands.items()]
+        return {ticket: range(hand.pos, hand.pos + 1) for ticket, hand in hands if hand.running}
 
     def first_item(self, member: Member, culprit: Hand | None) -> Item:
         for hand in [culprit] if culprit else member.hands.values():

@@ -256,6 +256,7 @@ def _habits(rng: Random, kills: float) -> Habits:
         death=rng.choice((0.0, kills, kills / 4)) if bad else 0.0,
         idle_death=rng.choice((0.0, 0.0, kills)) if bad else 0.0,
         start_death=rng.choice((0.0, 0.0, kills)) if bad else 0.0,
+        start_kill=rng.choice((0.0, 0.0, kills)) if bad else 0.0,
         knows_hand=rng.choice((0.0, 0.7, 1.0)),
         setup_fails=0.2 if bad and rng.random() < 0.04 else 0.0,
         setup_hangs=0.2 if bad and rng.random() < 0.04 else 0.0,

@@ -148,7 +148,8 @@ class Habits(NamedTuple):
     death: float = 0.0  # a worker dies in the middle of a piece of work
     idle_death: float = 0.0  # ... or while it does nothing
     start_death: float = 0.0
-    knows_hand: float = 0.7  # the position in hand is known after a death
+    start_kill: float = 0.0  # ... from outside
+    knows_hand: float = 0.7  # what was in hand is known after a death
     setup_fails: float = 0.0
     setup_hangs: float = 0.0  # where it has a limit
     wears: float = 0.0  # a worker grows too large

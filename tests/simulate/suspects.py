@@ -68,19 +68,18 @@ class Suspects:
         if self.deaths[key] + self.doubts[key] < needed:
             raise Violation(f"{member.node.label}: {item} is judged for {order.note} after {self.deaths[key]} deaths")
 
-    def suspect(self, member: Member, hand: Hand, weight: int, *, known: bool) -> None:
-        """Take note over which items a worker may have died: one, where its position is known, else all it had not reported."""
+    def suspect(self, member: Member, hand: Hand, weight: int, at: range) -> None:
+        """Take note over which items a worker may have died: those its lane was at, of what it had not reported."""
         assert hand.box is not None
         told, shipped = hand.told
-        lo, hi = (hand.pos, hand.pos + 1) if known else (told, hand.hi)
-        for item in hand.box.items[lo:hi]:
+        for item in hand.box.items[max(at.start, told) : at.stop]:
             self.deaths[member.node.number, item] += weight
         if shipped:  # cannot be given whole any more
             key = (member.node.number, hand.box.items[told])
             self.deaths[key] += 1
 
     def doubt(self, member: Member, hand: Hand) -> None:
-        """Take note of items that were on their way to a worker which was dead already."""
+        """Take note of items over which a worker may have died, though no lane is known to have begun them."""
         if hand.box is not None:
             self.doubts.update((member.node.number, item) for item in hand.box.items[hand.pos : hand.hi])
 

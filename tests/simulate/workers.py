@@ -126,7 +126,9 @@ class Model:
         if hand.begun == hand.pos:
             return
         hand.begun = hand.pos
-        first = self.watch.begin(hand.box, self.plan.inputs[hand.order.port], hand.pos)
+        edge = self.plan.inputs[hand.order.port]
+        self.watch.begin(hand.box, edge, hand.pos)
+        first = hand.box.call(edge, hand.pos)
         if not first and not self.plan.redeliver and not hand.attempt:
             raise Violation(f"{self.plan.label}: {hand.box.items[hand.pos]} is run again under redeliver=False")
 

@@ -111,7 +111,7 @@ class World:
             what(*args)
         elif deadline is not None:
             self.pass_time(deadline)
-            self.handle(Due())
+            self.handle(Due(self.crew.in_hand() if self.scheduler.stalls(self.now) else None))
         else:
             self.hang()
 

@@ -1,14 +1,10 @@
 """How a worker ended, for the error that tells of it; and the end of what it left behind.
 
-    worker ── memfd, at its start ──► supervisor         faulthandler writes there when native code crashes
-    wait4  ── status, peak memory ──► death_note         signal or exit code, memory, hint, and that text
-
-The file has no name and belongs to the kernel: it is gone with the last of the two.
+    wait4 ── status, peak memory ──► death_note         signal or exit code, memory, hint, and its last words (see ``page``)
 """
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 from collections.abc import Collection
@@ -17,31 +13,11 @@ from typing import Any
 from ... import units
 from ...failures import Kind, Note
 
-__all__ = ["death_note", "kill_orphans", "open_crash_file", "peak_of", "read_crash_file", "wait_for"]
+__all__ = ["death_note", "kill_orphans", "peak_of", "wait_for", "was_killed"]
 
-CRASH_TEXT = 65_536  # bytes of it that are kept
 ORDERED = "Something in it called os._exit(), or a library called exit()."
+OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what somebody else sends; the others come of its own doing
 MEMORY = "Out of memory? The kernel kills the largest process then."
-
-
-def open_crash_file() -> int | None:
-    """Have this process write its last words into a file without a name; ``None`` where there is no such thing."""
-    try:
-        fd = os.memfd_create("olympipe_ng crash")
-        faulthandler.enable(fd)
-    except (AttributeError, OSError):
-        return None  # not on this system, or no descriptor left: the words go to standard error
-    return fd
-
-
-def read_crash_file(fd: int | None) -> str:
-    """Return what a process wrote before it died, and close the file."""
-    if fd is None:
-        return ""
-    try:
-        return os.pread(fd, CRASH_TEXT, 0).decode(errors="replace").strip()
-    finally:
-        os.close(fd)
 
 
 def death_note(pid: int | None, status: int | None, peak: int, words: str) -> Note:
@@ -56,6 +32,11 @@ def death_note(pid: int | None, status: int | None, peak: int, words: str) -> No
         how, hint = f"exited with code {code}", ORDERED
     memory = f"; it held up to {units.size(peak)} of memory" if peak else ""
     return Note(Kind.DIED, summary=f"its worker (pid {pid}) {how}{memory}", hint=hint, pid=pid, traceback=words)
+
+
+def was_killed(status: int | None) -> bool:
+    """Say whether a process may have ended by somebody else's doing; of one that nobody could wait for nothing else is known."""
+    return status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in OUTSIDE)
 
 
 def signal_name(number: int) -> str:

@@ -3,7 +3,7 @@
     caller ──► supervisor    SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH
     caller ◄── supervisor    DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, STATISTICS, FINISH, DEFINE
     worker ◄── supervisor    SETUP, DISPATCH, GRANT, CANCEL, STOP, DEFINE
-    worker ──► supervisor    LAST_WORDS, READY, SETUP_FAILED, DONE, WORN, CLOSING, GONE, WARN, LOG, PRINT, DEFINE
+    worker ──► supervisor    PAGE, READY, SETUP_FAILED, DONE, WORN, CLOSING, GONE, WARN, LOG, PRINT, DEFINE
 
 The supervisor reads headers (``marshal``, no user code) and passes payloads on as they are. Named tuples travel as plain tuples and are
 named again here, and only here.
@@ -37,7 +37,7 @@ __all__ = [
 SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH = range(5)
 DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, FINISH, CRASH = range(10, 18)
 SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED = range(20, 27)
-READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, LAST_WORDS, LOG, PRINT = range(30, 39)
+READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, PAGE, LOG, PRINT = range(30, 39)
 SEGMENT, ACCEPT, FREE, LENT, RETURNED, FETCH, FETCHED, RETIRED = range(40, 48)  # shared memory: see ``shared`` and ``depot``
 BEGIN, REAP, NURSED = range(50, 53)  # between the caller and its nursery
 

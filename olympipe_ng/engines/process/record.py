@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+
 from ...failures import Note
 from ...transport.wire import Channel
+from .page import read_page, read_words
 
 __all__ = ["WorkerRecord"]
 
@@ -11,7 +16,7 @@ __all__ = ["WorkerRecord"]
 class WorkerRecord:
     """One worker process: its socket, its pid, and what was told and heard."""
 
-    def __init__(self, number: int, node: int, channel: Channel, pid: int | None) -> None:
+    def __init__(self, number: int, node: int, channel: Channel, pid: int | None, lanes: int) -> None:
         self.number = number
         self.node = node
         self.channel = channel
@@ -19,10 +24,25 @@ class WorkerRecord:
         self.pidfd: int | None = None
         self.status: int | None = None  # of waitpid
         self.peak = 0  # bytes of memory that it held at most
-        self.crash_file: int | None = None
+        self.page: int | None = None  # descriptor of its control page
         self.told_to_stop = False
         self.gone_note: Note | None = None
         self.said_gone = False
         self.kill_at: float | None = None
         self.late_note: Note | None = None  # it was killed for this
         self.lost_at: float | None = None  # its socket has ended
+        self._lanes = lanes
+
+    def kill(self) -> None:
+        if self.pid is not None and self.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def look_in_hand(self) -> dict[int, range] | None:
+        """Return the items that its lanes are at, by ticket; ``None``: unknown."""
+        return read_page(self.page, self._lanes)
+
+    def last_words(self) -> str:
+        """Return what it wrote when it crashed; its page is closed."""
+        page, self.page = self.page, None
+        return read_words(page, self._lanes)

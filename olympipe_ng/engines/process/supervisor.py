@@ -10,7 +10,6 @@ to be torn down). When the caller is gone it kills all it has started, and goes.
 from __future__ import annotations
 
 import os
-import signal
 import time
 import traceback
 from typing import Any
@@ -25,7 +24,7 @@ from ..bench import Bench
 from ..codecs import HubCodec
 from ..driver import Driver
 from . import protocol as p
-from .deaths import death_note, kill_orphans, peak_of, read_crash_file, wait_for
+from .deaths import death_note, kill_orphans, peak_of, wait_for, was_killed
 from .depot import CALLER, Depot
 from .poller import Poller
 from .record import WorkerRecord
@@ -78,7 +77,7 @@ class Supervisor(Driver):
     def _wait(self) -> None:
         self._poller.wait(self._timeout())
         if not self.events and self.remaining() == 0.0:
-            self.events.append(m.Due())
+            self.events.append(self.due())
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
@@ -154,7 +153,7 @@ class Supervisor(Driver):
         self._poller.watch(starter.template.fileno(), self._from_template)
         for worker in [worker for worker in self._workers.values() if worker.pid is None]:
             self._forget(worker)
-            self.events.append(m.WorkerDied(worker.number, self._obituary(worker)))
+            self.events.append(m.WorkerDied(worker.number, self._obituary(worker), killed=True))
 
     def _from_worker(self, worker: WorkerRecord) -> None:
         if worker.channel.closed:
@@ -183,9 +182,9 @@ class Supervisor(Driver):
             self.events.append(m.SetupFailed(worker.number, p.unpack_note(header[1])))
         elif kind == p.CLOSING:
             worker.kill_at = time.monotonic() + self.scheduler.state.plan.close_timeout
-        elif kind == p.LAST_WORDS:
+        elif kind == p.PAGE:
             fds = worker.channel.descriptors.popleft() if worker.channel.descriptors else ()
-            worker.crash_file = fds[0] if fds else None
+            worker.page = fds[0] if fds else None
         elif kind == p.WORN:
             self.events.append(m.WorkerWorn(worker.number))
         elif kind == p.GONE:
@@ -206,20 +205,24 @@ class Supervisor(Driver):
                 self._hear(worker, header, payload)
         if not self._reap(worker):
             return  # its status comes with its pidfd, or with the next look
+        in_hand = worker.look_in_hand()
         self._forget(worker)
-        if worker.late_note is not None:
-            self.events.append(m.WorkerDied(worker.number, worker.late_note))
-        elif worker.told_to_stop or worker.said_gone:
+        if worker.late_note is None and (worker.told_to_stop or worker.said_gone):
             self.events.append(m.WorkerGone(worker.number, worker.gone_note))
         else:
-            self.events.append(m.WorkerDied(worker.number, self._obituary(worker)))
+            note = worker.late_note or self._obituary(worker)
+            self.events.append(m.WorkerDied(worker.number, note, in_hand, was_killed(worker.status)))
+        worker.last_words()
         self._kill_leavings()
+
+    def look_in_hand(self) -> dict[int, range]:
+        return {ticket: at for worker in self._workers.values() for ticket, at in (worker.look_in_hand() or {}).items()}
 
     def _obituary(self, worker: WorkerRecord) -> Note:
         """Say how a worker ended, and whose it was; the caller adds the line, and where an item is to blame a worker adds that."""
         plan = self.scheduler.state.nodes[worker.node].plan
-        words, worker.crash_file = read_crash_file(worker.crash_file), None
-        return death_note(worker.pid, worker.status, worker.peak, words)._replace(stage=f"{plan.number} {plan.label!r}", node=plan.number)
+        note = death_note(worker.pid, worker.status, worker.peak, worker.last_words())
+        return note._replace(stage=f"{plan.number} {plan.label!r}", node=plan.number)
 
     def _reap(self, worker: WorkerRecord) -> bool:
         """Fetch the exit status; ``False`` if it is not there yet."""
@@ -231,7 +234,7 @@ class Supervisor(Driver):
             if pid == 0:
                 overdue = worker.lost_at is not None and time.monotonic() > worker.lost_at + DEATH_WAIT
                 if overdue:
-                    self._kill(worker)
+                    worker.kill()
                 return False
             worker.status, worker.peak = status, peak_of(usage) if usage else 0
         return worker.pid is not None or worker.channel.closed
@@ -245,9 +248,6 @@ class Supervisor(Driver):
         if worker.channel.fileno() >= 0:
             self._poller.unwatch(worker.channel.fileno())
         worker.channel.close()
-        if worker.crash_file is not None and (worker.told_to_stop or worker.said_gone or worker.late_note is not None):
-            os.close(worker.crash_file)
-            worker.crash_file = None
 
     def _kill_leavings(self) -> None:
         """End what a worker left behind, unless one of our children may be a worker that is just being born."""
@@ -255,32 +255,25 @@ class Supervisor(Driver):
         if None not in pids:
             kill_orphans({*pids, *self._starter.helpers})  # type: ignore[arg-type]
 
-    def _kill(self, worker: WorkerRecord) -> None:
-        if worker.pid is not None and worker.status is None:
-            try:
-                os.kill(worker.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
-
     def _kill_overdue(self) -> None:
         """Kill who was told to stop and did not; look again for who has lost its socket."""
         now = time.monotonic()
         for worker in list(self._workers.values()):
             if worker.kill_at is not None and worker.kill_at <= now:
                 worker.kill_at = None
-                self._kill(worker)
+                worker.kill()
             if worker.lost_at is not None and now > worker.lost_at:
                 self._died(worker)
 
     def kill_all(self) -> None:
         """Kill what is left, and what that has left behind."""
         for worker in list(self._workers.values()):
-            self._kill(worker)
+            worker.kill()
         for worker in list(self._workers.values()):
             if worker.pid is not None and worker.status is None:
                 wait_for(worker.pid)
             self._forget(worker)
-            read_crash_file(worker.crash_file)
+            worker.last_words()
         kill_orphans()
 
     # -------------------------------------------------------------------------------------------------------- commands
@@ -292,7 +285,7 @@ class Supervisor(Driver):
             self.events.append(self._hub.start(command, self._specs[command.node], HubCodec(self._depot.lease)))
             return
         channel, pid = self._starter.start(command.worker, command.node, command.number)
-        worker = WorkerRecord(command.worker, command.node, channel, pid)
+        worker = WorkerRecord(command.worker, command.node, channel, pid, spec.lanes)
         self._workers[command.worker] = worker
         self._poller.watch(channel.fileno(), lambda mask: self._from_worker(worker))
         if pid is not None:
@@ -353,7 +346,7 @@ class Supervisor(Driver):
         worker = self._workers.get(command.worker)
         if worker is not None:
             worker.late_note = command.note
-            self._kill(worker)
+            worker.kill()
 
     def deliver(self, command: m.Deliver) -> None:
         payload = command.frame.payload.cut(command.lo, command.hi)

@@ -18,13 +18,13 @@ from ...failures import Kind
 from ...scheduler import messages as m
 from ...transport.by_value import ByValue
 from ...transport.wire import Channel
-from ...worker import NOBODY, StageSpec, StageWorker, drive
+from ...worker import NOBODY, Hands, StageSpec, StageWorker, drive
 from ..codecs import EncodedCodec
 from ..lanes import LaneGroup
 from . import protocol as p
 from .children import own_rss
-from .deaths import open_crash_file
 from .heap import WorkerMemory
+from .page import open_page
 
 __all__ = ["WorkerProcess"]
 
@@ -57,6 +57,7 @@ class WorkerProcess:
         )
         self._spec = spec
         self._max_rss = spec.stage.config.max_rss_per_worker
+        self._worn = False
         self._number = number
         self._sender = 0  # the thread that is sending
         self._lines: deque[tuple[Any, ...]] = deque()
@@ -65,10 +66,12 @@ class WorkerProcess:
 
     def run(self) -> int:
         """Serve until told to stop; return the exit status."""
-        crash_file = open_crash_file()
-        if crash_file is not None:
-            self._send((p.LAST_WORDS,), (), [crash_file])
-        return self._run_lanes() if self._lanes else self._run_alone()
+        lanes = self._spec.plan.lanes
+        page = open_page(lanes)
+        if page is not None:
+            self._send((p.PAGE,), (), [page.fd])
+        slots = [0] * lanes if page is None else page.slots
+        return self._run_lanes(slots) if self._lanes else self._run_alone(slots)
 
     def say(self, header: tuple[Any, ...]) -> None:
         """Send a line or a log record; one that is born while this thread is sending waits for the next."""
@@ -91,17 +94,32 @@ class WorkerProcess:
     def _define(self, uid: str, blob: bytes) -> None:
         self._send((p.DEFINE, uid), [blob])
 
-    def _told(self, done: m.Done) -> None:
-        if self._max_rss is not None and own_rss() > self._max_rss:
-            self._max_rss = None  # said once
+    def _is_worn(self) -> bool:
+        """Look whether this process has grown too large; say so, once."""
+        if self._max_rss is None or own_rss() <= self._max_rss:
+            return False
+        if not self._worn:
+            self._worn = True
             self._send((p.WORN,))
+        return True
+
+    def _told(self, done: m.Done) -> None:
+        self._is_worn()  # before the word that may bring the next ticket
         self._shared.tell_lent()
         self._send(*p.pack_done(done))
 
     # -------------------------------------------------------------------------------------------------- one lane
 
-    def _run_alone(self) -> int:
-        core = StageWorker(self._spec, self._number, self._codec, warn=self._warn, cancelled=self._is_cancelled)
+    def _run_alone(self, slots: Any) -> int:
+        core = StageWorker(
+            self._spec,
+            self._number,
+            self._codec,
+            warn=self._warn,
+            cancelled=self._is_cancelled,
+            worn=self._is_worn,
+            hands=Hands(slots),
+        )
         try:
             core.setup()
         except BaseException as error:  # the user's initializer or constructor, whatever it raised
@@ -196,9 +214,18 @@ class WorkerProcess:
 
     # ---------------------------------------------------------------------------------------------- several lanes
 
-    def _run_lanes(self) -> int:
+    def _run_lanes(self, slots: Any) -> int:
         gone = threading.Event()
-        group = LaneGroup(self._worker, self._spec, self._number, self._codec, lambda event: self._tell_event(event, gone), self._warn)
+        group = LaneGroup(
+            self._worker,
+            self._spec,
+            self._number,
+            self._codec,
+            lambda event: self._tell_event(event, gone),
+            self._warn,
+            worn=self._is_worn,
+            slots=slots,
+        )
         group.start()
         while (message := self._channel.receive()) is not None:
             header, payload = message
