@@ -19,8 +19,9 @@ from ..origins import Origins
 from ..readers import Reader
 from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFrame
 from ..sources import hint, open_source
+from ..worker import Catch
+from ..worker.notes import shortened_traceback, summarise
 from ..worker.spec import Codec
-from ..worker.ticket import Catch, shortened_traceback, summarise
 
 __all__ = ["Feeder", "FeederThread"]
 

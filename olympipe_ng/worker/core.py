@@ -25,9 +25,10 @@ from ..stages.contract import Arity, Fate, StreamTransform
 from .hands import UNSEEN, Hands
 from .items import run_items
 from .many import run_many
+from .notes import make_note
 from .spec import Codec, StageSpec
 from .streams import run_stream
-from .ticket import Answers, Catch, Outputs, TicketRun, make_note
+from .ticket import Answers, Catch, Outputs, TicketRun
 
 __all__ = ["NOBODY", "StageWorker", "drive"]
 

@@ -14,7 +14,8 @@ from ..origins import NO_ORIGINS, Origins
 from ..scheduler.messages import Done, Verb
 from ..stages.contract import Emission, StreamTransform
 from .many import await_room
-from .ticket import Answers, TicketRun, make_note
+from .notes import make_note
+from .ticket import Answers, TicketRun
 
 if TYPE_CHECKING:
     from .core import StageWorker

@@ -9,28 +9,25 @@ collected, replaced by a function, or handed to the failure branch.
 
 from __future__ import annotations
 
-import os
 import time
-import traceback
 from collections.abc import Generator
 from typing import Any
 
 from ..current import Position
 from ..drop import DROP
-from ..errors import PipelineError, StreamTimeout
 from ..failures import Failure, Kind, Note, describe_item
 from ..origins import Origin, Origins
 from ..scheduler.messages import Counts, Dispatch, Done, Parcel, StreamState
 from ..stages.contract import Arity
 from .hands import Hands, word
+from .notes import failure_without_objects, make_note
 from .spec import Codec, Encoding, StageSpec
 
-__all__ = ["Answers", "Catch", "Outputs", "TicketRun", "make_note", "shortened_traceback", "summarise"]
+__all__ = ["Answers", "Catch", "Outputs", "TicketRun"]
 
 SHIP_SECONDS = 0.005  # after so long the finished part of a ticket is told: more delays its elders' readers, less costs messages
 PATIENCE = 0.010  # seconds; after so long the rest of a ticket is given back, if others could take it
 LANE_PACE = 5  # times both, where lanes share an interpreter: their tickets are longer, and each message costs all of them
-TRACEBACK_LENGTH = 65_536  # characters; beyond it head and tail are kept, for the cause stands at either end
 
 
 class Outputs:
@@ -344,67 +341,3 @@ class TicketRun:
 
 Answers = Generator[Done, int, None]
 Catch = type[BaseException] | tuple[type[BaseException], ...]
-
-
-def failure_without_objects(failure: Failure[Any], note: Note) -> Failure[Any]:
-    """Give the texts of a failure whose item or exception cannot cross."""
-    return Failure(
-        note.item_repr,
-        failure.index,
-        failure.stage,
-        PipelineError(note.summary),
-        failure.traceback,
-        failure.attempts,
-        failure.emitted,
-    )
-
-
-def make_note(
-    spec: StageSpec, codec: Codec, error: BaseException, kind: str, index: int | None = None, item_repr: str | None = None
-) -> Note:
-    """Write down a failure: where, over what, and the exception itself if it can be rebuilt."""
-    if isinstance(error, StreamTimeout):
-        kind = Kind.STREAM_TIMEOUT
-    late = kind == Kind.TIMEOUT
-    return Note(
-        kind=kind,
-        stage=spec.title,
-        declared_at=spec.declared_at,
-        index=index,
-        item_repr=item_repr,
-        summary=str(error) if late else summarise(error),
-        traceback=shortened_traceback(error),
-        exception=None if late else codec.dump_exception(error),
-        pid=os.getpid(),
-        node=spec.plan.number,
-    )
-
-
-def shortened_traceback(error: BaseException) -> str:
-    """Return the traceback's text, from the user's code on."""
-    return _shortened("".join(traceback.format_exception(type(error), error, _own_frames_off(error))))
-
-
-def summarise(error: BaseException) -> str:
-    """Return ``OSError: image file is truncated``, whatever the exception's ``__str__`` does."""
-    try:
-        text = str(error)
-    except Exception as failure:  # the user's __str__: its failure must not hide the failure that is being described
-        text = f"<str() of it raised {type(failure).__name__}>"
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
-    return _shortened(f"{name}: {text}" if text else name)
-
-
-def _own_frames_off(error: BaseException) -> Any:
-    """Let the traceback begin in the user's code, not in this worker's loop."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(__package__):
-        trace = trace.tb_next
-    return trace
-
-
-def _shortened(text: str) -> str:
-    half = TRACEBACK_LENGTH // 2
-    return text if len(text) <= TRACEBACK_LENGTH else f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
-

@@ -26,7 +26,7 @@ from ...lazy import lazy
 from ...transport.by_value import loads_graph
 from ...transport.wire import Channel, channel_pair
 from ...worker import StageSpec
-from ...worker.ticket import shortened_traceback, summarise
+from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
 from .children import OPEN, die_with_parent, fork_child, fork_grandchild, name_process, reseed
