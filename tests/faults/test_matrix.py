@@ -1,4 +1,4 @@
-"""A sample of the fault matrix, and a short storm. All of it: ``python -m tests.faults.matrix``, ``python -m tests.storm``."""
+"""A sample of the fault matrix, a short storm and soak. All of it: ``python -m tests.faults.matrix``, ``tests.storm``, ``tests.soak``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ def test_a_cell_of_the_fault_matrix(cell):
 def test_a_short_storm(method):
     """60 kills: nothing lost, twice, out of order or corrupt, no hang."""
     command = [sys.executable, "-m", "tests.storm", "--kills", "60", "--seed", "11", "--method", method]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=170, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_short_soak():
+    """Some graphs run whole, stopped, left, dropped and stormed: nothing wrong, nothing left behind."""
+    command = [sys.executable, "-m", "tests.soak", "--minutes", "0.1", "--seed", "2"]
     done = subprocess.run(command, text=True, capture_output=True, timeout=170, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
