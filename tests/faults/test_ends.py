@@ -396,7 +396,7 @@ def test_in_a_notebook_an_interrupt_leaves_a_kernel_that_goes_on(tmp_path):
         first = "import itertools, psutil\nfrom olympipe_ng import Pipeline\n"
         loop = "for item in Pipeline(itertools.count()).task(abs, 2):\n    if item == 100: print('running')\n"
         asked = kernel.execute(first + loop, stop_on_error=False)
-        wait_until(lambda: "running" in str(kernel.get_iopub_msg(timeout=60)["content"]))
+        wait_until(lambda: kernel.get_iopub_msg(timeout=60)["content"].get("text") == "running\n")  # the code is echoed too
         manager.interrupt_kernel()
         while (reply := kernel.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != asked:
             continue
