@@ -15,6 +15,7 @@ from ..transport.by_value import ByValue
 from ..transport.encoding import BufferRef, Encoded, Encoder, Memory, Store, decode, encode_tokens
 from ..transport.exceptions import dump_exception
 from ..transport.explain import explain_unpicklable
+from ..transport.packing import TogetherEncoder
 from ..worker.spec import Codec, Encoding
 
 __all__ = ["EncodedCodec", "HubCodec", "ObjectCodec"]
@@ -26,7 +27,8 @@ def _shared() -> ByValue:
 
 
 class EncodedCodec:
-    """Encode and decode; ``zero_copy`` gives read-only views of large buffers. ``by_value`` makes what each thread needs of its own."""
+    """Encode and decode; ``zero_copy`` gives read-only views of large buffers, ``together`` pickles items in lists. ``by_value`` makes what
+    each thread needs of its own."""
 
     def __init__(
         self,
@@ -35,7 +37,9 @@ class EncodedCodec:
         store: Store | None = None,
         memory: Memory | None = None,
         zero_copy: bool = False,
+        together: bool = False,
     ) -> None:
+        self.together = together
         self._make_by_value = by_value
         self._local = threading.local()
         self._store = store
@@ -54,7 +58,7 @@ class EncodedCodec:
         return decode(payload.at_hand(), lo, hi, zero_copy=self._zero_copy, memory=self._memory)
 
     def encoder(self) -> Encoding:
-        return Encoder(self.by_value, self._store)
+        return TogetherEncoder(self.by_value, self._store) if self.together else Encoder(self.by_value, self._store)
 
     def dump_exception(self, error: BaseException) -> bytes | None:
         return dump_exception(error, self.by_value)
@@ -67,6 +71,8 @@ class EncodedCodec:
 class HubCodec:
     """Hand out encoded items as tokens; line them up again. ``lease`` keeps shared memory for as long as what it returns lives: a stage
     may hold a token (for a batch, for another arm) when the frame it came with is long gone."""
+
+    together = False
 
     def __init__(self, lease: Callable[[list[BufferRef]], object] | None = None) -> None:
         self._lease = lease
@@ -133,6 +139,8 @@ class _TokenEncoder(_Held):
 
 class ObjectCodec:
     """Move the objects themselves."""
+
+    together = False
 
     def open(self, payload: Any, lo: int, hi: int) -> list[Any]:
         return cast("list[Any]", payload[lo:hi])

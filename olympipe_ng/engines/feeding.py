@@ -19,6 +19,7 @@ from ..origins import Origins
 from ..readers import Reader
 from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFrame
 from ..sources import hint, open_source
+from ..transport.packing import MOST
 from ..worker import Catch
 from ..worker.notes import shortened_traceback, summarise
 from ..worker.spec import Codec
@@ -58,6 +59,8 @@ class Feeder:
         self._catch = catch
         self._skips = on_error in ("skip", "collect")
         self._encoder = codec.encoder()
+        self._together = codec.together
+        self._waiting: list[Any] = []  # drawn, to be encoded together
         self._lock = threading.Lock()
         self._drawn = 0  # items drawn
         self._kept = 0  # items shipped or about to be
@@ -81,7 +84,7 @@ class Feeder:
     @property
     def wanted(self) -> bool:
         """Say whether there is something to do now."""
-        return not self.ended and (self.closed or self._kept < self.upto)
+        return not self.ended and (self.closed or self._kept + len(self._waiting) < self.upto)
 
     def draw(self) -> None:
         """Draw once: what is there without waiting, at least one item; at the end, or when closed, tell so."""
@@ -91,10 +94,12 @@ class Feeder:
         try:
             if self._reader is None:
                 self._reader = open_source(self._source)
-            items = self._reader.take(min(FRAME_ITEMS, self.upto - self._kept))
+            items = self._reader.take(min(FRAME_ITEMS, self.upto - self._kept - len(self._waiting)))
         except self._catch as error:  # the user's source raised, whatever it was: it must not take this thread down silently
             self._pass_on_news()
-            self._end(self._note(error))
+            with self._lock:
+                note = self._note(error)
+            self._end(note)
             return
         self._pass_on_news()
         if not items:
@@ -114,11 +119,32 @@ class Feeder:
                 self._failures.append(each)
 
     def _add_all(self, items: Any) -> None:
-        if not self._encoder.count:
+        if not self._encoder.count and not self._waiting:
             self._began = time.monotonic()
             self._first = self._drawn
-        if self._add_at_once(items):
-            return
+        if self._together:
+            self._waiting += items
+            if len(self._waiting) >= MOST:
+                self._encode_waiting()
+        elif not self._add_at_once(items):
+            self._add_each(items)
+        if self._is_due():
+            self._ship()
+
+    def _encode_waiting(self) -> None:
+        """Encode together what was drawn; where that fails, each by itself, so that only the guilty one is left out."""
+        waiting, self._waiting = self._waiting, []
+        before = self._encoder.count
+        try:
+            self._encoder.extend(waiting)
+        except self._catch:  # the pickling of one of them
+            self._encoder.forget(self._encoder.count - before)
+            self._add_each(waiting)
+        else:
+            self._drawn += len(waiting)
+            self._kept += len(waiting)
+
+    def _add_each(self, items: Any) -> None:
         for item in items:
             try:
                 self._encoder.add(item)
@@ -128,8 +154,6 @@ class Feeder:
                 continue
             self._drawn += 1
             self._kept += 1
-        if self._is_due():
-            self._ship()
 
     def _add_at_once(self, items: Any) -> bool:
         """Take many plain numbers together: they need no snapshot each."""
@@ -138,13 +162,11 @@ class Feeder:
         self._encoder.extend(list(items))
         self._drawn += len(items)
         self._kept += len(items)
-        if self._is_due():
-            self._ship()
         return True
 
     def _is_due(self) -> bool:
         encoder = self._encoder
-        full = encoder.nbytes >= FRAME_BYTES or encoder.count >= FRAME_ITEMS or self._kept >= self.upto
+        full = encoder.nbytes >= FRAME_BYTES or encoder.count >= FRAME_ITEMS or self._kept + len(self._waiting) >= self.upto
         return self._hungry or full or time.monotonic() - self._began > FRAME_AGE
 
     def _left_out(self, item: Any, error: BaseException) -> bool:
@@ -161,6 +183,8 @@ class Feeder:
         return True
 
     def _ship(self) -> None:
+        if self._waiting:
+            self._encode_waiting()
         count = self._encoder.count
         if not count or self.ended:
             return
@@ -200,7 +224,7 @@ class Feeder:
             kind=Kind.CONSUMED if consumed else kind,
             stage=f"{self.node} {self._source.label!r}",
             declared_at=self._source.declared_at,
-            index=None if consumed else self._source.first + self._drawn,
+            index=None if consumed else self._source.first + self._drawn + len(self._waiting),
             summary=str(error) if consumed else summarise(error),
             traceback=shortened_traceback(error),
             exception=self._codec.dump_exception(error),

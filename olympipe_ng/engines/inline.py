@@ -30,7 +30,7 @@ class InlineEngine(LocalDriver):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.codec: Any = EncodedCodec() if job.config.copy_items else ObjectCodec()
+        self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
         self._context = contextvars.copy_context()
         self._bench = Bench(job.host.warn, IN_CALLER)
         self.hub = self._bench

@@ -39,7 +39,7 @@ class ThreadEngine(LocalDriver):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.codec: Any = EncodedCodec() if job.config.copy_items else ObjectCodec()
+        self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
         self._inbox: queue.SimpleQueue[m.Event | _Question] = queue.SimpleQueue()
         self._groups: dict[int, LaneGroup] = {}
         self._left: list[LaneGroup] = []

@@ -4,8 +4,8 @@
     for i in range(len(items)):
         item = items[i]                 # raises what unpickling this one raised; items[i + 1] is as good as ever
 
-Nothing is decoded before it is asked for, nor kept afterwards. Buffers come back as private, writable memory; with ``zero_copy`` as
-read-only views, which live as long as the item uses them.
+Nothing is decoded before it is asked for, nor kept afterwards; but what was pickled together is loaded together. Buffers come back as
+private, writable memory; with ``zero_copy`` as read-only views, which live as long as the item uses them.
 
 Considered and refused: a generator (dead after the first item that fails, and a ``StopIteration`` out of a ``__setstate__`` would end it
 quietly).
@@ -20,7 +20,23 @@ from itertools import islice
 from typing import Any, Protocol
 
 from .arrays import rebuild
-from .encoded import ARRAY, BYTEARRAY, BYTES, COMPOSITE, LARGE, PICKLE, PLAIN, TEXT, BufferRef, Encoded, Rows, Scalars, Segment
+from .encoded import (
+    ARRAY,
+    BYTEARRAY,
+    BYTES,
+    COMPOSITE,
+    LARGE,
+    PICKLE,
+    PICKLES,
+    PLAIN,
+    TEXT,
+    BufferRef,
+    Encoded,
+    Rows,
+    Scalars,
+    Segment,
+)
+from .packed import Group, Pack, Packed, Run
 from .wire import Buffer
 
 __all__ = ["Items", "Memory", "decode"]
@@ -64,13 +80,90 @@ class Items:
             yield self[i]
 
 
+class PackedItems:
+    """The items ``[lo, hi)`` of ``Packed``. A pack is loaded when the first of its items is asked for, and kept with its frame."""
+
+    __slots__ = ("_first", "_last", "_lo", "_loaded", "_loads", "_open", "_packed", "_shift", "_zero_copy", "count")
+
+    def __init__(self, packed: Packed, lo: int, hi: int, zero_copy: bool, memory: Memory | None) -> None:
+        self._packed = packed
+        self._lo = lo
+        self.count = hi - lo
+        self._zero_copy = zero_copy
+        self._open: Callable[[Segment], Buffer] = _Opener(memory, zero_copy) if memory else _plain
+        self._loads: dict[int, _Loads] = {}  # by the id of the pack
+        self._loaded: list[Any] = []  # of the run in hand
+        self._first = self._last = self._shift = 0  # positions of that run, and from position to place in the pack
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> Any:
+        if self._first <= i < self._last:  # nearly always
+            return self._loaded[i + self._shift]
+        if not 0 <= i < self.count:
+            raise IndexError(i)
+        element, begin = self._packed.find(self._lo + i)
+        if type(element) is not Run:
+            return self._build(element)
+        begin -= self._lo
+        self._loaded = self._claim(element)
+        self._first, self._last = max(0, begin), min(self.count, begin + element.hi - element.lo)
+        self._shift = -begin
+        return self._loaded[i + self._shift]
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(self.count):
+            yield self[i]
+
+    def _build(self, element: Any) -> Any:
+        if type(element) is not Group:
+            return element
+        parts: list[Any] = []
+        for part in element.parts:
+            if type(part) is Run:
+                parts += self._claim(part)
+            else:
+                parts.append(self._build(part))
+        return tuple(parts) if element.is_tuple else parts
+
+    def _claim(self, run: Run) -> list[Any]:
+        """Return items of a pack that nobody was given yet."""
+        pack = run.pack
+        if pack.tag & ~LARGE != PICKLES:
+            return [self._load(pack)]
+        loads = self._loads.get(id(pack))
+        if loads is None:
+            loads = self._loads[id(pack)] = _Loads(self._load(pack))
+        turn = max(loads.taken[run.lo : run.hi])
+        if turn == len(loads.lists):
+            loads.lists.append(self._load(pack))
+        loads.taken[run.lo : run.hi] = [turn + 1] * (run.hi - run.lo)
+        return loads.lists[turn][run.lo : run.hi]
+
+    def _load(self, pack: Pack) -> Any:
+        return _load(pack.tag, pack.data, map(self._open, pack.buffers), self._zero_copy)
+
+
+class _Loads:
+    """A pack, as often as it was loaded, and how often each of its items was given out."""
+
+    __slots__ = ("lists", "taken")
+
+    def __init__(self, loaded: list[Any]) -> None:
+        self.lists = [loaded]
+        self.taken = [0] * len(loaded)
+
+
 def decode(
     encoded: Encoded, lo: int = 0, hi: int | None = None, *, zero_copy: bool = False, memory: Memory | None = None
-) -> list[Any] | Items:
-    """Return the items ``[lo, hi)`` to be indexed from 0: a list of scalars, or ``Items`` that decode as they are asked."""
+) -> list[Any] | Items | PackedItems:
+    """Return the items ``[lo, hi)`` to be indexed from 0: a list of scalars, or what decodes them as they are asked for."""
     hi = encoded.count if hi is None else hi
     if isinstance(encoded, Scalars):
         return encoded.decode(lo, hi)
+    if isinstance(encoded, Packed):
+        return PackedItems(encoded, lo, hi, zero_copy, memory)
     assert isinstance(encoded, Rows)
     return Items(encoded, lo, hi, zero_copy, memory)
 
@@ -149,4 +242,5 @@ _LOADERS: dict[int, Callable[[Buffer, Iterator[Buffer], bool], Any]] = {
     TEXT: _load_text,
     ARRAY: _load_array,
     COMPOSITE: _load_composite,
+    PICKLES: _load_pickle,
 }

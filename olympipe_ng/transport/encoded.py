@@ -12,8 +12,8 @@
 Regrouping (``Token``, ``encode_tokens``) joins the small bytes anew and references the buffers. A regrouped list or tuple is one
 *composite* item: marshal of ``(is it a tuple, leaves)``, a leaf being a scalar as it is or ``(tag, data, number of buffers)``.
 
-Considered and refused: pickling the frame as one list (later states of re-used objects, items that alias each other, and no cutting);
-pickled tuples for what opaque stages build (the supervisor would have to unpickle their parts first).
+Considered and refused: pickling the frame as one list (later states of re-used objects, items that alias each other; who asks for that gets
+``packed``); pickled tuples for what opaque stages build (the supervisor would have to unpickle their parts first).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 import marshal
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from .wire import Buffer
 
@@ -33,7 +33,7 @@ NUMBERS: frozenset[type] = frozenset({int, float, bool, type(None)})
 TEXTS: frozenset[type] = frozenset({str, bytes})
 SCALARS = NUMBERS | TEXTS
 
-PLAIN, PICKLE, BYTES, BYTEARRAY, TEXT, ARRAY, COMPOSITE = range(7)  # tags
+PLAIN, PICKLE, BYTES, BYTEARRAY, TEXT, ARRAY, COMPOSITE, PICKLES = range(8)  # tags; the last: see ``packing``
 LARGE = 0x80  # a tag with this bit has its data in its first buffer
 
 
@@ -76,13 +76,13 @@ class Encoded:
 
     __slots__ = ("count",)
     count: int
+    forms: ClassVar[dict[str, Callable[[tuple[Any, ...], memoryview], Encoded]]] = {}
+    """How each kind is built, by the first word of its header."""
 
     @staticmethod
     def from_wire(header: tuple[Any, ...], payload: memoryview) -> Encoded:
         """Build from ``header()`` and the concatenated ``segments()``; views of ``payload`` are kept, nothing is copied."""
-        if header[0] == "s":
-            return Scalars(header[1], blob=payload)
-        return Rows.from_wire(header, payload)
+        return Encoded.forms[header[0]](header, payload)
 
     @property
     def nbytes(self) -> int:
@@ -199,6 +199,10 @@ class Rows(Encoded):
     def nbytes(self) -> int:
         return len(self._body) + sum(map(size_of, self._buffers))
 
+    @property
+    def tags(self) -> bytes:
+        return self._tags
+
     def cut(self, lo: int, hi: int) -> Encoded:
         if lo == 0 and hi == self.count:
             return self
@@ -236,6 +240,10 @@ class Rows(Encoded):
 
     def tokens(self) -> list[Any]:
         return [Token(*self.row(i)) for i in range(self.count)]
+
+
+Encoded.forms["s"] = lambda header, payload: Scalars(header[1], blob=payload)
+Encoded.forms["r"] = Rows.from_wire
 
 
 class Builder:

@@ -46,9 +46,9 @@ from .encoded import (
     Scalars,
     Segment,
     Token,
-    encode_tokens,
     size_of,
 )
+from .packed import encode_tokens
 from .wire import Buffer
 
 __all__ = ["THRESHOLD", "BufferRef", "Encoded", "Encoder", "Items", "Memory", "Segment", "Store", "Token", "decode", "encode_tokens"]

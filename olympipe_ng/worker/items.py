@@ -5,7 +5,8 @@
 Cheap items run in slices; an item that turns dear makes the next slice one item again, so at most a slice stands between a surprise and
 the word about it.
 The first item of a slice is timed by itself: its share tells the user's function from moving items.
-Within a slice, plain numbers take the shortest way: they cannot change later, so they need no snapshot each.
+Within a slice, plain numbers take the shortest way: they cannot change later, so they need no snapshot each. Where results are encoded
+together (``together``), they wait until there are enough, something fails, or the ticket is told of.
 What the lane is at is said for each slice, or for each item where that costs nothing that counts.
 """
 
@@ -24,6 +25,7 @@ from ..scheduler.messages import Done
 from ..stages.contract import Arity, ItemTransform
 from .hands import DEAR
 from .ticket import Answers, TicketRun
+from .together import Together, encodes_one
 
 if TYPE_CHECKING:
     from .core import StageWorker
@@ -44,13 +46,16 @@ def run_items(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) 
     while at < dispatch.hi:
         began, first = clock(), at
         at, ended = run.slice(items, at, min(dispatch.hi, at + size))
+        now = clock()
+        due = at < dispatch.hi and ticket.is_due(now)
+        if ended is None and (due or at >= dispatch.hi or run.full):
+            ended = run.settle()
         if ended is not None:
             yield ended
             return
-        now = clock()
         size = min(2 * size, most) if now - began < SLICE_SECONDS else 1
         run.dear = now - began > (at - first) * DEAR
-        if at < dispatch.hi and ticket.is_due(now):
+        if due:
             told = ship(worker, ticket, at, now)
             yield told
             if told.finished:
@@ -61,7 +66,7 @@ def run_items(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) 
 class _Slices:
     """What the loop needs at hand."""
 
-    __slots__ = ("apply", "arity", "base", "catch", "dear", "emit", "position", "ticket", "worker")
+    __slots__ = ("apply", "arity", "base", "catch", "dear", "emit", "position", "ticket", "together", "worker")
 
     def __init__(self, worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -> None:
         self.worker = worker
@@ -73,6 +78,16 @@ class _Slices:
         self.arity = worker.spec.stage.arity
         self.emit = emitter(worker, ticket)
         self.dear = False
+        self.together = Together(ticket, self.emit, self._emit) if worker.codec.together and encodes_one(worker, ticket) else None
+
+    @property
+    def full(self) -> bool:
+        """Whether enough results wait to be encoded together."""
+        return self.together is not None and self.together.full
+
+    def settle(self) -> Done | None:
+        """Encode what waits; return what ends the ticket."""
+        return None if self.together is None else self.together.settle(self.catch)
 
     def slice(self, items: Any, lo: int, hi: int) -> tuple[int, Done | None]:
         """Run the items ``[lo, hi)``; return how far it came, and what ends the ticket."""
@@ -82,7 +97,9 @@ class _Slices:
         if ended is not None or at >= hi:
             return at, ended
         began = time.perf_counter()
-        if not each and self.worker.numbers and self.arity is Arity.ONE and type(items) is list:
+        if self.together is not None and not each:
+            at, ended = self._gather(self.together, items, at, hi)
+        elif not each and self.worker.numbers and self.arity is Arity.ONE and type(items) is list:
             at, ended = self._numbers(items, at, hi)
         while at < hi and ended is None:
             if each:
@@ -106,15 +123,18 @@ class _Slices:
         try:
             item = items[at - self.base]
         except self.catch as error:  # the item's own unpickling
-            return unloadable(self.worker, self.ticket, at, error)
+            return self.settle() or unloadable(self.worker, self.ticket, at, error)
         began = time.perf_counter() if timed else 0.0
         try:
             result = self.apply(item)
         except self.catch as error:  # the user's function
-            return self.ticket.failed(at, item, error)
+            return self.settle() or self.ticket.failed(at, item, error)
         finally:
             if timed:
                 self.ticket.function_took(time.perf_counter() - began)
+        if self.together is not None:
+            self.together.wait(at, (item,), (result,))
+            return None
         return self._emit(at, item, result)
 
     def _emit(self, at: int, item: Any, result: Any) -> Done | None:
@@ -123,6 +143,29 @@ class _Slices:
         except self.catch as error:  # the result's own pickling
             return self.ticket.failed(at, item, explained(self.worker, error, result), Kind.SERIALIZATION)
         return None
+
+    def _gather(self, together: Together, items: Any, lo: int, hi: int) -> tuple[int, Done | None]:
+        """Run items whose results are encoded together; return the first that was not run."""
+        apply, position = self.apply, self.position
+        results: list[Any] = []
+        append = results.append
+        failure: BaseException | None = None
+        try:
+            inputs = [items[k] for k in range(lo - self.base, hi - self.base)]
+        except self.catch:  # an item's own unpickling: whose it is is found one by one
+            return lo, None
+        position.where, position.done = lo, results  # an item's position is told by how many are done
+        try:
+            for item in inputs:
+                append(apply(item))
+        except self.catch as error:  # the user's function
+            failure = error
+        at = lo + len(results)
+        position.where, position.done = at, ()
+        together.wait(lo, inputs, results)
+        if failure is None:
+            return at, None
+        return at + 1, self.settle() or self.ticket.failed(at, inputs[at - lo], failure)
 
     def _numbers(self, items: list[Any], lo: int, hi: int) -> tuple[int, Done | None]:
         """Run items as long as their results are plain numbers; return the first that was not run."""

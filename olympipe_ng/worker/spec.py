@@ -29,7 +29,7 @@ class Encoding(Protocol):
         """Snapshot one item; raises what copying it raised, and holds what it held before."""
 
     def extend(self, items: list[Any]) -> None:
-        """Snapshot many."""
+        """Snapshot many; on failure some of them are in."""
 
     def forget(self, count: int) -> None:
         """Drop the last ``count`` items."""
@@ -40,6 +40,9 @@ class Encoding(Protocol):
 
 class Codec(Protocol):
     """How items cross from one worker to another."""
+
+    together: bool
+    """Whether to give encoders many items at once: they may be encoded together then, and fail together."""
 
     def open(self, payload: Any, lo: int, hi: int) -> Any:
         """Return something whose ``[i]`` is the item ``lo + i``; it raises, for that item only, what loading it raised."""

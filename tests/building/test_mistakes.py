@@ -64,6 +64,8 @@ MISTAKES = {
     ),
     "Pipeline.server": (lambda: Pipeline.server([]), "Pipeline.server: not available yet"),
     "ray": (lambda: Pipeline([1], engine="ray"), 'engine="ray": not available yet'),
+    "frame pickling of another kind": (lambda: Pipeline([1], frame_pickling="x"), "frame_pickling must be one of 'item', 'list', got 'x'"),
+    "no bytes": (lambda: Pipeline([1], queue_bytes=0), "queue_bytes must be >= 1, got 0"),
     "resume": (lambda: numbers.options(resume="journal"), "resume=: not available yet"),
     "trace": (lambda: Pipeline([1], trace="run.json"), "trace=: not available yet"),
     "dashboard": (lambda: Pipeline([1], dashboard=True), "dashboard=: not available yet"),

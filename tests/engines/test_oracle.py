@@ -101,3 +101,19 @@ def test_processes_give_what_inline_gives(recipe, data):
 def test_processes_fail_as_inline_fails(recipe, data):
     """The same results come before the same error in processes: its type, text, index, stage and cause."""
     check_outcome(recipe, data, REAL)
+
+
+@settings(SETTINGS, max_examples=30)
+@given(recipes(), items)
+def test_items_pickled_together_are_the_same_items(recipe, data):
+    """``frame_pickling="list"``: results, their order, counts and recorded failures are those of items pickled one by one."""
+    for engine in (FAST, REAL):
+        check_results(recipe, data, {**engine, "frame_pickling": "list"})
+
+
+@settings(SETTINGS, max_examples=20)
+@given(failing_chains(), items)
+def test_items_pickled_together_fail_as_single_ones_fail(recipe, data):
+    """``frame_pickling="list"``: the same results come before the same error."""
+    for engine in (FAST, REAL):
+        check_outcome(recipe, data, {**engine, "frame_pickling": "list"})

@@ -55,7 +55,11 @@ class ProcessEngine:
         shared = self._method == "fork"
         self._shared = SharedMemory(CALLER, self._write)
         self.codec: Any = EncodedCodec(
-            lambda: ByValue(self._define, shared=shared), store=self._shared, memory=self._shared, zero_copy=job.config.zero_copy
+            lambda: ByValue(self._define, shared=shared),
+            store=self._shared,
+            memory=self._shared,
+            zero_copy=job.config.zero_copy,
+            together=job.config.frame_pickling == "list",
         )
         self._channel: Channel | None = None
         self._pid = 0

@@ -49,6 +49,7 @@ class Settings(NamedTuple):
     method: str
     caller: int
     zero_copy: bool
+    together: bool  # frame_pickling="list"
     blas_threads: int
     argv: tuple[str, ...]
     path: tuple[str, ...]
@@ -245,7 +246,9 @@ def take_settings(method: str, config: Any, blas_threads: int) -> Settings:
     disabled = logging.getLogger().manager.disable
     path = tuple(entry or os.getcwd() for entry in sys.path)
     own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
-    return Settings(method, os.getpid(), bool(config.zero_copy), blas_threads, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
+    together = config.frame_pickling == "list"
+    copying = (bool(config.zero_copy), together)
+    return Settings(method, os.getpid(), *copying, blas_threads, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
 
 
 def prepare(settings: Settings) -> None:
@@ -298,7 +301,7 @@ def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, 
     if not shared:
         _filter_warnings(settings)  # once more: the graph brought its modules
     cap_threads(threads_of_stage(spec.stage.config.blas_threads, settings.blas_threads))
-    process = WorkerProcess(channel, worker, number, spec, shared=shared, zero_copy=settings.zero_copy)
+    process = WorkerProcess(channel, worker, number, spec, shared=shared, zero_copy=settings.zero_copy, together=settings.together)
     relay(process.say, settings.own_streams)
     return process.run()
 

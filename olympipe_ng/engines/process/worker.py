@@ -41,7 +41,9 @@ class PartCodec(EncodedCodec):
 class WorkerProcess:
     """The life of a worker, from its socket to its exit status."""
 
-    def __init__(self, channel: Channel, worker: int, number: int, spec: StageSpec, *, shared: bool, zero_copy: bool) -> None:
+    def __init__(
+        self, channel: Channel, worker: int, number: int, spec: StageSpec, *, shared: bool, zero_copy: bool, together: bool
+    ) -> None:
         self._channel = channel
         self._worker = worker
         self._lock = threading.Lock()
@@ -54,6 +56,7 @@ class WorkerProcess:
             store=self._shared,
             memory=self._shared,
             zero_copy=zero_copy if own is None else own,
+            together=together,
         )
         self._spec = spec
         self._max_rss = spec.stage.config.max_rss_per_worker
