@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from olympipe_ng import Pipeline
 from tests.faults.helpers import Script, gone_within, wait_until
+from tests.leaks import left_behind, look
 
 METHODS = ["fork", "forkserver"]
 
@@ -241,6 +243,14 @@ sys.stdin.read()
         script.process.stdin = None
         script.end()
         assert not script.left()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_f44_a_dropped_run_is_reaped(method):
+    """Of a run that nobody holds not even a zombie stays."""
+    before = look()
+    Pipeline(range(1000), start_method=method).task(abs).start()
+    assert not left_behind(before)
 
 
 def test_f44_a_run_that_is_alive_at_the_end_of_the_interpreter(tmp_path):

@@ -8,6 +8,7 @@ One thread, started after any fork. The supervisor's end without a ``FINISH`` is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -189,6 +190,8 @@ class ProcessEngine:
             summary = f"the supervisor process (pid {self._pid}) died"
             note = Note(Kind.INTERNAL, summary=summary, hint="Was it killed? Its workers ended with it.")
             self._host.finish_run(note, "", self._answer)
+        if self._birth is None:
+            self._reap()  # here, for nobody closes a run that was dropped
 
     def _take(self, header: tuple[Any, ...], payload: memoryview) -> None:
         kind, host = header[0], self._host
@@ -236,8 +239,10 @@ class ProcessEngine:
         until = time.monotonic() + seconds
         if self._thread.ident is not None and threading.current_thread() is not self._thread:
             self._thread.join(max(0.0, until - time.monotonic()))
-        if self._thread.is_alive() and self._pid:
-            os.kill(self._pid, signal.SIGKILL)
+        pid = self._pid
+        if self._thread.is_alive() and pid:
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(pid, signal.SIGKILL)
             self._thread.join(1.0)
         if self._channel is not None:
             OPEN.discard(self._channel)
@@ -249,14 +254,13 @@ class ProcessEngine:
         return []
 
     def _reap(self) -> None:
+        pid = self._pid
         if self._birth is not None:
             self._birth.reap(() if self._failed else self._modules)
         elif self._process is not None:
             self._process.wait()
-        elif self._pid:
-            try:
-                os.waitpid(self._pid, 0)
-            except ChildProcessError:
-                return
+        elif pid:
+            with contextlib.suppress(ChildProcessError):  # whoever waits for all children was first
+                os.waitpid(pid, 0)
         self._pid = 0
 
