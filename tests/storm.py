@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from olympipe_ng import Pipeline, PipelineError, WorkerDied, current_item
-from olympipe_ng.scheduler import settling
+from olympipe_ng.scheduler import deaths
 from olympipe_ng.scheduler.messages import Counts
 
 ARRAY = 1 << 17  # elements of 8 bytes: 1 MiB
@@ -35,7 +35,7 @@ INTERVAL = 0.012  # seconds between two kills, at most
 RUN_SECONDS = 60.0  # after so long a run counts as hanging
 RETRIES = 1_000_000  # an item that is in hand at two kills is no culprit here
 KINDS = ("work", "work", "doze", "threads", "async", "filter", "filter", "class", "class", "explode", "batch", "unordered")
-EARLY = 0.05  # share of kills that may hit a worker that is not set up yet
+EARLY = 0.1  # share of kills that may hit a worker that is not set up yet
 OTHERS = ("olympipe forks", "olympipe_ng", "python")  # processes that are no workers
 
 
@@ -245,7 +245,7 @@ class Killer(threading.Thread):
         self.random = rng
         self.budget = budget
         self.kills = 0
-        self.early = 2  # three of a stage that die before they are set up end a run, rightly
+        self.early = deaths.KILLED_STARTS - 1  # one more in a row, of one stage, ends a run, rightly
         self.ending = threading.Event()
 
     def run(self) -> None:
@@ -323,12 +323,12 @@ def attempt(call: Callable[[], Any]) -> Any:
 def acknowledge_early() -> None:
     """Break the scheduler on purpose: what a worker was given counts as done when the worker is gone."""
 
-    def give_back(state: Any, node: Any, ticket: Any, event: Any, *, started: bool) -> None:
+    def give_back(state: Any, node: Any, ticket: Any, suspects: range, note: Any) -> None:
         state.ledger[node.number].add(Counts(passed=ticket.items))
-        settling._fail_ticket.__globals__["cancel_items"] = lambda *given: None
-        settling._fail_ticket(state, node, ticket, None)
+        deaths._fail_ticket.__globals__["cancel_items"] = lambda *given: None
+        deaths._fail_ticket(state, node, ticket, None)
 
-    settling._give_back = give_back  # type: ignore[assignment]
+    deaths._give_back = give_back
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -49,7 +49,7 @@ async def _run(worker: StageWorker, ticket: TicketRun, tell: Tell, room: Room) -
     for at in range(dispatch.lo, dispatch.hi):
         ended = await _one(worker, ticket, items, at, tell, room)
         now = time.perf_counter()
-        if ended is None and at + 1 < dispatch.hi and ticket.is_due(now):
+        if ended is None and at + 1 < dispatch.hi and (ticket.is_due(now) or worker.worn()):
             told = ship(worker, ticket, at + 1, now)
             tell(told)
             if told.finished:

@@ -47,7 +47,7 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
             return
         ticket.emitted = 0
         now = time.perf_counter()
-        if at + 1 < dispatch.hi and ticket.is_due(now):
+        if at + 1 < dispatch.hi and (ticket.is_due(now) or worker.worn()):
             told = ship(worker, ticket, at + 1, now)
             yield told
             if told.finished:

@@ -95,6 +95,7 @@ class Crew:
 
     def wear_out(self, member: Member) -> None:
         if not member.dead and not member.stopping:
+            member.worn = True
             self.say(member, WorkerWorn(member.number))
 
     # ---------------------------------------------------------------------------------------------------------- tickets
@@ -188,7 +189,7 @@ class Crew:
             return
         waiting = hand.waiting = within and hand.allowance <= 0
         finished = not waiting and ((not within and (hand.pos >= hand.hi or hand.over)) or hand.cancelled)
-        given_back = not within and not finished and hand.order.patience and rng.random() < habits.give_back
+        given_back = not within and not finished and (hand.order.patience or member.worn) and rng.random() < habits.give_back
         self.answer(member, hand, finished=finished or given_back, waiting=waiting)
         if not waiting and not finished and not given_back:
             self.plan_piece(member, hand)

@@ -32,6 +32,7 @@ class Member:
         self.ready = False
         self.dead = False
         self.stopping = False
+        self.worn = False
         self.hands: dict[int, Hand] = {}
         self.running = 0
         self.out: dict[int, Hand] = {}  # tickets that the scheduler has not heard the end of

@@ -98,13 +98,11 @@ class WorkerProcess:
         self._send((p.DEFINE, uid), [blob])
 
     def _is_worn(self) -> bool:
-        """Look whether this process has grown too large; say so, once."""
-        if self._max_rss is None or own_rss() <= self._max_rss:
-            return False
-        if not self._worn:
+        """Say whether this process has grown larger than it may; the supervisor hears of it once, before what is given back for it."""
+        if self._max_rss is not None and not self._worn and own_rss() > self._max_rss:
             self._worn = True
             self._send((p.WORN,))
-        return True
+        return self._worn
 
     def _told(self, done: m.Done) -> None:
         self._is_worn()  # before the word that may bring the next ticket
