@@ -14,17 +14,16 @@ item and run no user code, so a process would add a hop, a start and something t
 from __future__ import annotations
 
 import enum
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from .errors import GraphError
 from .graph import Node, Outlet, Source, reachable
+from .machine import memory_limit, usable_cpus
 from .options import RunConfig
 from .stages.contract import Arity, Stage
 
-__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan", "usable_cpus"]
+__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan"]
 
 QUEUE_BYTES = 256 << 20  # more hides uneven stages, less bounds memory
 EDGE_BYTES = 64 << 20  # at most of it on one edge
@@ -105,16 +104,6 @@ class Plan(NamedTuple):
         return [node for node in self.nodes if node.role is Role.SINK]
 
 
-def usable_cpus() -> int:
-    """Count the cores this process may use: by affinity, and by the control group's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
-
-
 def make_plan(
     sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = (), frame_items: int = 4096
 ) -> tuple[Plan, list[Node]]:
@@ -179,11 +168,8 @@ def _bound(producer: Node, config: RunConfig) -> int | None:
 
 
 def _default_bytes() -> int:
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        return min(QUEUE_BYTES, int(limit) // 8)
-    except (OSError, ValueError):
-        return QUEUE_BYTES
+    limit = memory_limit()
+    return QUEUE_BYTES if limit is None else min(QUEUE_BYTES, limit // 8)
 
 
 def _marked(nodes: Sequence[Node], edges: Sequence[EdgePlan]) -> set[int]:

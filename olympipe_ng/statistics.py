@@ -19,7 +19,8 @@ from typing import Any
 from .failures import Kind, Note
 from .graph import Node, Source
 from .lazy import lazy
-from .plan import NodePlan, Plan, Role, usable_cpus
+from .machine import usable_cpus
+from .plan import NodePlan, Plan, Role
 from .scheduler.messages import Counts
 from .scheduler.statistics import NodeStatistics
 

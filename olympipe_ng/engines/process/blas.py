@@ -13,7 +13,8 @@ import sys
 from typing import Any
 
 from ...lazy import lazy
-from ...plan import Plan, Role, usable_cpus
+from ...machine import usable_cpus
+from ...plan import Plan, Role
 
 ctypes = lazy("ctypes")
 
