@@ -7,8 +7,9 @@
 A thread is joined, a process is waited for by its pidfd, objects are collected; what is there then is left behind: nothing that ends later
 by itself is waited for by sleeping. A child that has ended and was not reaped counts too: it keeps its pid for ever.
 
-``/dev/shm`` belongs to the whole machine: entries of other users, and those that only processes of other sessions hold, are not ours. What
-nobody holds is ours as far as one can tell: the kernel does not remember who made it.
+``/dev/shm`` belongs to the whole machine: entries of other users, those that only processes of other sessions hold, and those with the
+name of a library that this package does not use are not ours. Any other that nobody holds is ours as far as one can tell: the kernel does
+not remember who made it.
 
 Considered and refused: psutil's ``children`` in every test (it reads all processes of the machine; ``/proc`` knows ours in 50 us).
 """
@@ -30,6 +31,7 @@ import psutil
 __all__ = ["Seen", "left_behind", "look"]
 
 SHARED = Path("/dev/shm")
+FOREIGN = ("joblib_memmapping_folder_", "sem.loky-")  # beginnings of names: of joblib, which a peer of the benchmarks may use beside us
 PATIENCE = 5.0  # seconds for all that is ending to end: more hides nothing, for what does not end is named after it
 
 
@@ -113,7 +115,7 @@ def _files() -> set[str]:
     temporary = Path(tempfile.gettempdir())
     found = {entry.path for entry in os.scandir(temporary)} if temporary.is_dir() else set()
     if SHARED.is_dir():
-        found |= {entry.path for entry in os.scandir(SHARED) if _is_this_users(entry)}
+        found |= {entry.path for entry in os.scandir(SHARED) if not entry.name.startswith(FOREIGN) and _is_this_users(entry)}
     return found
 
 

@@ -103,6 +103,17 @@ def test_shared_memory_of_another_program_is_not_ours(whose):
     wait_for(holder)
 
 
+@pytest.mark.skipif(not SHARED.is_dir(), reason="there is no shared memory with names here")
+def test_what_joblib_leaves_beside_us_is_not_ours():
+    """The engine never uses it: a benchmark in another window does, and holds nothing open."""
+    before, folder = look(), SHARED / f"joblib_memmapping_folder_{os.getpid()}_test"
+    folder.mkdir()
+    try:
+        assert left_behind(before) == []
+    finally:
+        folder.rmdir()
+
+
 def wait_for(pid):
     """Wait for the end of a process that is not ours to reap."""
     with contextlib.suppress(ProcessLookupError):
