@@ -69,7 +69,19 @@ class Run(Generic[T]):
         return cast("AsyncIterator[T]", self.asink(0))
 
     def iterate(self, pipeline: Pipeline[Any]) -> Iterator[Any]:
-        """Iterate the results of another awaited pipeline; ask for all iterators before the first item is taken from any."""
+        """Iterate the results of another awaited pipeline; ask for all iterators before the first item is taken from any.
+
+        What nobody iterates is thrown away.
+
+        >>> from olympipe_ng import Pipeline
+        >>> numbers = Pipeline(range(3), engine="inline")
+        >>> squares = numbers.task(lambda x: x * x)
+        >>> with numbers.start([squares]) as run:
+        ...     list(zip(run, run.iterate(squares)))
+        [(0, 0), (1, 1), (2, 4)]
+
+        Raises ``GraphError`` for a pipeline that the run was not started with.
+        """
         for k, outlet in enumerate(self._outlets):
             if outlet == pipeline.outlet:
                 return self.sink(k)
@@ -100,29 +112,71 @@ class Run(Generic[T]):
     # ------------------------------------------------------------------------------------------------------- the whole
 
     def wait(self) -> RunReport:
-        """See the run through, throwing away what nobody iterates, and return its report; raises the run's error."""
+        """See the run through, throwing away what nobody iterates, and return its report.
+
+        >>> from olympipe_ng import Pipeline
+        >>> with Pipeline(range(3), engine="inline").task(abs).start() as run:
+        ...     report = run.wait()
+
+        Raises the run's error, once.
+        """
         self._core.throw_away_others()
         self._core.finish()
         return self.report()
 
     def stop(self) -> None:
-        """Drop what is in flight and end; returns when everything is gone."""
+        """Drop what is in flight and end; return when everything is gone.
+
+        >>> from olympipe_ng import Pipeline
+        >>> with Pipeline(range(3), engine="inline").start() as run:
+        ...     first = next(iter(run))
+        ...     run.stop()
+        """
         self._core.stop()
 
     def drain(self) -> None:
-        """Close the sources and finish what was drawn."""
+        """Close the sources and finish what was drawn: an orderly end of an endless stream.
+
+        >>> from itertools import count
+        >>> from olympipe_ng import Pipeline
+        >>> with Pipeline(count, engine="inline").start() as run:
+        ...     run.drain()
+        ...     drawn = list(run)
+        """
         self._core.engine.send(m.Drain())
 
     def pause(self) -> None:
-        """Begin nothing new until ``resume``; what is in hand is finished."""
+        """Begin nothing new until ``resume``; what is in hand is finished.
+
+        >>> from olympipe_ng import Pipeline
+        >>> with Pipeline(range(3), engine="inline").start() as run:
+        ...     run.pause()
+        ...     run.resume()
+        ...     list(run)
+        [0, 1, 2]
+        """
         self._core.engine.send(m.Pause())
 
     def resume(self) -> None:
-        """Go on after ``pause``."""
+        """Go on after ``pause``.
+
+        >>> from olympipe_ng import Pipeline
+        >>> with Pipeline(range(3), engine="inline").start() as run:
+        ...     run.resume()  # nothing was paused: nothing changes
+        ...     list(run)
+        [0, 1, 2]
+        """
         self._core.engine.send(m.Resume())
 
     def statistics(self) -> Statistics:
-        """Return what is known of every stage now."""
+        """Return what is known of every stage now: a frozen record, for displays and for decisions.
+
+        >>> from olympipe_ng import Pipeline
+        >>> with Pipeline(range(3), engine="inline").task(abs).start() as run:
+        ...     _ = run.wait()
+        ...     run.statistics().stages[1].items_out
+        3
+        """
         return self._core.statistics()
 
     @property
@@ -131,7 +185,12 @@ class Run(Generic[T]):
         return list(self._core.errors)
 
     def report(self) -> RunReport:
-        """Return the report: of the whole run after its end, of the run so far before."""
+        """Return the report: of the whole run after its end, of the run so far before.
+
+        >>> from olympipe_ng import Pipeline
+        >>> with Pipeline(range(3), engine="inline").task(abs).start() as run:
+        ...     report = run.report()
+        """
         return cast("RunReport", _report.make_report(self._core.statistics()))
 
     def __enter__(self) -> Run[T]:

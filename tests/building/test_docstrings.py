@@ -10,7 +10,7 @@ import pkgutil
 import pytest
 
 import olympipe_ng
-from olympipe_ng import Pipeline
+from olympipe_ng import Pipeline, Run
 
 SKIPPED = {"__main__"}
 
@@ -38,12 +38,15 @@ def test_the_example_in_the_docstring_runs(example):
 
 
 PUBLIC = [name for name, _ in inspect.getmembers(Pipeline, inspect.isroutine) if not name.startswith("_")]
+INTERNAL = {"sink", "asink"}  # of a run: they take a number, and are for the terminals
+OF_RUN = [name for name, _ in inspect.getmembers(Run, inspect.isfunction) if not name.startswith("_") and name not in INTERNAL]
+METHODS = [getattr(Pipeline, name) for name in PUBLIC] + [getattr(Run, name) for name in OF_RUN]
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_method_is_documented(name):
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__qualname__)
+def test_every_public_method_is_documented(method):
     """One sentence, in the imperative and ended; for all but what is not there yet an example."""
-    text = inspect.getdoc(getattr(Pipeline, name))
+    text = inspect.getdoc(method)
     assert text
     first = text.split("\n\n")[0]
     assert first.endswith((".", ":")) or "." in first
