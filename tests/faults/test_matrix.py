@@ -34,7 +34,7 @@ def test_a_short_soak():
 
 def test_the_storm_finds_out_an_engine_that_acknowledges_before_the_commit():
     """The negative control: broken on purpose, the storm must fail."""
-    command = [sys.executable, "-m", "tests.storm", "--kills", "60", "--seed", "3", "--control"]
+    command = [sys.executable, "-m", "tests.storm", "--kills", "300", "--seed", "3", "--control"]  # one graph may be spared
     done = subprocess.run(command, text=True, capture_output=True, timeout=170, cwd=ROOT)
     assert done.returncode == 1
     assert "lost" in done.stdout
