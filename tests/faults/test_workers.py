@@ -245,7 +245,8 @@ def test_f09_a_leaking_worker_is_recycled_when_it_is_too_large():
     assert len({pid for _, pid in pids}) >= 2
 
 
-def test_f09_a_worker_that_grows_suddenly_is_recycled_between_two_items():
+@pytest.mark.parametrize("kind", ["task", "explode", "coroutine"])
+def test_f09_a_worker_that_grows_suddenly_is_recycled_between_two_items(kind):
     """The rest of its frame is given back: items that were cheap when the frame was dealt, and are not any more, are not all run first."""
     hoard = []
 
@@ -256,8 +257,17 @@ def test_f09_a_worker_that_grows_suddenly_is_recycled_between_two_items():
             return x, own_rss()
         return x, 0
 
+    async def leak_in_coroutine(x):
+        return leak(x)
+
     limit = psutil.Process().memory_info().rss + (64 << 20)
-    results = Pipeline(range(20_100), start_method="fork").task(leak, max_rss_per_worker=limit).wait_for_result()
+    source = Pipeline(range(20_100), start_method="fork")
+    stages = {
+        "task": lambda: source.task(leak, max_rss_per_worker=limit),
+        "explode": lambda: source.explode(lambda x: [leak(x)], max_rss_per_worker=limit),
+        "coroutine": lambda: source.task(leak_in_coroutine, concurrency=1, max_rss_per_worker=limit),
+    }
+    results = stages[kind]().wait_for_result()
     assert [x for x, _ in results] == list(range(20_100))
     assert limit < max(rss for _, rss in results) < limit + 10 * (8 << 20)
 

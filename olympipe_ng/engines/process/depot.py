@@ -1,6 +1,10 @@
 """The supervisor's part in shared memory: it keeps every segment open, counts who needs which block, and passes descriptors and credit on.
 
     a frame comes ──► hold        a frame is released ──► credit to who wrote it        before a dispatch ──► descriptors that are missing
+
+A worker that cannot map a segment (no descriptor left, no address space) fetches what lies there, while it works. The caller may look at
+its results when nobody is there to be asked any more: it is given references only into what it said that it has mapped, else the bytes. It
+is shown every segment as soon as there is one, so that it has answered before the first result lies there.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ class Depot:
         self._spool = spool
         self._keeper = Keeper(self._retired)
         self._ended: list[list[BufferRef]] = []  # of leases
+        self._mapped: set[tuple[int, int]] = set()  # segments that the caller can read
 
     def hold(self, payload: Encoded) -> None:
         """Take note of a frame that needs its blocks."""
@@ -61,16 +66,28 @@ class Depot:
             for arena, segment, fd in self._keeper.missing(consumer, refs):
                 channel.queue((p.SEGMENT, arena, segment), (), [fd])
 
+    def for_caller(self, channel: Channel, payload: Encoded) -> Encoded:
+        """Return a payload as the caller can surely read it, whenever it does."""
+        self.before(CALLER, channel, payload)
+        readable = all((ref.arena, ref.segment) in self._mapped for ref in payload.refs())
+        return payload if readable else payload.inlined(self.read)
+
     def take(self, sender: int, header: tuple[Any, ...], channel: Channel) -> bool:
         """Take a message that concerns shared memory; ``False`` for any other."""
         kind = header[0]
         if kind == p.SEGMENT:
             fds = channel.descriptors.popleft() if channel.descriptors else ()
-            channel.queue((p.ACCEPT, header[1], self._keeper.add(sender, header[1], fds)))
+            accepted = self._keeper.add(sender, header[1], fds)
+            channel.queue((p.ACCEPT, header[1], accepted))
+            if accepted:
+                self._show_caller(BufferRef(sender, header[1], 0, 0))
         elif kind == p.LENT:
             self._keeper.hold(_refs(header[1]), sender)
         elif kind == p.RETURNED:
             self._credit(self._keeper.release(_refs(header[1]), sender))
+        elif kind == p.MAPPED:
+            if sender == CALLER:
+                self._mapped.add((header[1], header[2]))
         elif kind == p.FETCH:
             channel.queue((p.FETCHED,), [self._keeper.read(BufferRef(*header[1]))])
         else:
@@ -86,6 +103,12 @@ class Depot:
         """Close all descriptors; also in a worker that was just forked."""
         self._keeper.close()
         self._spool.close()
+
+    def _show_caller(self, anywhere: BufferRef) -> None:
+        caller = self._channel(CALLER)
+        for arena, segment, fd in self._keeper.missing(CALLER, [anywhere]):
+            if caller is not None and arena != CALLER:
+                caller.queue((p.SEGMENT, arena, segment), (), [fd])
 
     def _credit(self, freed: dict[int, list[BufferRef]]) -> None:
         for number, refs in freed.items():

@@ -38,7 +38,7 @@ SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH = range(5)
 DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, FINISH, CRASH = range(10, 18)
 SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED = range(20, 27)
 READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, PAGE, LOG, PRINT = range(30, 39)
-SEGMENT, ACCEPT, FREE, LENT, RETURNED, FETCH, FETCHED, RETIRED = range(40, 48)  # shared memory: see ``shared`` and ``depot``
+SEGMENT, ACCEPT, FREE, LENT, RETURNED, FETCH, FETCHED, RETIRED, MAPPED = range(40, 49)  # shared memory: see ``shared`` and ``depot``
 BEGIN, REAP, NURSED = range(50, 53)  # between the caller and its nursery
 
 Plain = tuple[Any, ...]

@@ -1,7 +1,7 @@
 """A process's part in shared memory: its own arena to write large buffers to, a reader of everybody else's. See ``transport.arena``.
 
     encoder ── put ──► Arena ── SEGMENT (descriptor) ──► supervisor ── ACCEPT, FREE ──► Arena
-    decoder ── view, lend ──► Reader ◄── SEGMENT (descriptor) ── supervisor;  LENT, RETURNED, FETCH ──► supervisor
+    decoder ── view, lend ──► Reader ◄── SEGMENT (descriptor) ── supervisor;  MAPPED, LENT, RETURNED, FETCH ──► supervisor
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class SharedMemory:
         """Take a message that concerns shared memory; ``False`` for any other."""
         kind = header[0]
         if kind == p.SEGMENT:
-            self._reader.add(header[1], header[2], channel.descriptors.popleft() if channel.descriptors else ())
+            if self._reader.add(header[1], header[2], channel.descriptors.popleft() if channel.descriptors else ()):
+                self._send((p.MAPPED, header[1], header[2]))
         elif kind == p.FETCHED:
             self._fetched.put(bytes(payload))
         elif kind == p.RETIRED:

@@ -349,8 +349,7 @@ class Supervisor(Driver):
             worker.kill()
 
     def deliver(self, command: m.Deliver) -> None:
-        payload = command.frame.payload.cut(command.lo, command.hi)
-        self._depot.before(CALLER, self._caller, payload)
+        payload = self._depot.for_caller(self._caller, command.frame.payload.cut(command.lo, command.hi))
         origins = p.pack_origins(command.frame.origins[command.lo : command.hi])
         self._tell((p.DELIVER, command.sink, payload.count, payload.header(), origins), payload.segments())
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ from .page import open_page
 
 __all__ = ["WorkerProcess"]
 
+LOOK = 0.001  # seconds between two looks at this process's memory, 10 us each: more saves that for cheap items, less sees growth sooner
 IDLE = 1.0  # seconds without work after which shared memory is given back; less would give back what the next item needs
 
 
@@ -61,6 +63,7 @@ class WorkerProcess:
         self._spec = spec
         self._max_rss = spec.stage.config.max_rss_per_worker
         self._worn = False
+        self._look_again = 0.0
         self._number = number
         self._sender = 0  # the thread that is sending
         self._lines: deque[tuple[Any, ...]] = deque()
@@ -99,8 +102,11 @@ class WorkerProcess:
 
     def _is_worn(self) -> bool:
         """Say whether this process has grown larger than it may; the supervisor hears of it once, before what is given back for it."""
-        if self._max_rss is not None and not self._worn and own_rss() > self._max_rss:
-            self._worn = True
+        if self._max_rss is None or self._worn or time.monotonic() < self._look_again:
+            return self._worn
+        self._worn = own_rss() > self._max_rss
+        self._look_again = time.monotonic() + LOOK
+        if self._worn:
             self._send((p.WORN,))
         return self._worn
 
