@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .errors import GraphError
 from .graph import Node, Outlet, Source, reachable
 from .options import StageConfig
 
@@ -89,13 +90,19 @@ def in_one_line(outlet: Outlet) -> str:
 
 
 def write(outlets: Sequence[Outlet], path: str | Path) -> None:
-    """Write the graph to ``path``, drawn by its suffix; DOT if that says nothing."""
+    """Write the graph to ``path``, drawn by its suffix; DOT if there is none."""
     path = Path(path)
-    draw = _BY_SUFFIX.get(path.suffix.lower(), to_dot)
+    draw = _BY_SUFFIX.get(path.suffix.lower())
+    if draw is None:
+        known = ", ".join(sorted(suffix for suffix in _BY_SUFFIX if suffix))
+        raise GraphError(f"debug_graph={str(path)!r}: the graph is drawn by the suffix, one of {known}")
     path.write_text(draw(outlets) + "\n", encoding="utf-8")
 
 
 _BY_SUFFIX: dict[str, Callable[[Sequence[Outlet]], str]] = {
+    "": to_dot,
+    ".dot": to_dot,
+    ".gv": to_dot,
     ".mmd": to_mermaid,
     ".svg": to_svg,
     ".html": to_svg,

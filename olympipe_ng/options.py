@@ -173,8 +173,7 @@ class StageConfig:
         check_number("max_rss_per_worker", self.max_rss_per_worker, above=0.0, none=True)
         for option in ("ordered", "redeliver"):
             _check_bool(option, getattr(self, option))
-        if self.name is not None and not isinstance(self.name, str):
-            raise GraphError(f"name must be a string, got {self.name!r}")
+        _check_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -205,6 +204,7 @@ class RunConfig:
     metrics: bool = False
 
     def __post_init__(self) -> None:
+        _check_name(self.name)
         check_int("total", self.total, minimum=0, none=True)
         _check_choice("engine", self.engine, ("process", "thread", "inline", "ray"))
         _check_choice("start_method", self.start_method, ("auto", "fork", "forkserver", "spawn"))
@@ -247,29 +247,38 @@ def run_config(options: Mapping[str, Any]) -> RunConfig:
 
 
 def _environment() -> dict[str, Any]:
+    """Read the options that environment variables give; a wrong one is blamed by the variable's name."""
     values = {}
     for field in fields(RunConfig):
-        text = os.environ.get(f"OLYMPIPE_NG_{field.name.upper()}")
+        variable = f"OLYMPIPE_NG_{field.name.upper()}"
+        text = os.environ.get(variable)
         if text is not None:
             values[field.name] = _parse(field.name, text)
+            try:
+                RunConfig(**{field.name: values[field.name]})
+            except GraphError as error:
+                raise GraphError(f"environment variable {variable}={text!r}: {error}") from None
     return values
 
 
-_WORDS: dict[str, Any] = {"": None, "none": None, "true": True, "false": False}
+_NOTHING = ("", "none")
+_SWITCHES = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_BOOLEAN = ("copy_items", "zero_copy", "dashboard", "metrics", "progress")
 _NUMBERS = {"total": int, "queue_size": int, "queue_bytes": int, "max_failures": float, "retries": int, "seed": int, "stall_timeout": float}
 _NUMBERS |= {"close_timeout": float, "blas_threads": int, "progress": float}
 
 
 def _parse(option: str, text: str) -> Any:
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    number = _NUMBERS.get(option)
-    if number is None or text == "auto":
-        return text
+    """Return a value as its option takes it; what is none is left to the option's own check."""
+    word = text.strip().lower()
+    if word in _NOTHING:
+        return None
+    if option in _BOOLEAN and word in _SWITCHES:
+        return _SWITCHES[word]
     try:
-        return number(text)
+        return _NUMBERS.get(option, str)(text)
     except ValueError:
-        raise GraphError(f"OLYMPIPE_NG_{option.upper()} must be a number, got {text!r}") from None
+        return text
 
 
 def _check_names(kind: type, given: Mapping[str, Any]) -> None:
@@ -306,6 +315,11 @@ def check_number(name: str, value: Any, *, minimum: float | None = None, above: 
         raise GraphError(f"{name} must be >= {minimum:g}, got {value!r}")
     if above is not None and value <= above:
         raise GraphError(f"{name} must be > {above:g}, got {value!r}")
+
+
+def _check_name(value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        raise GraphError(f"name must be a string, got {value!r}")
 
 
 def _check_bool(name: str, value: Any) -> None:

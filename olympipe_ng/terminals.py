@@ -84,7 +84,7 @@ class Terminals(Building[T_co]):
 
         Raises what ``wait_for_result`` raises, and ``GraphError`` for pipelines whose run options differ.
         """
-        return _wait_for_all([self, *(other_pipes or ())], debug_graph)
+        return _wait_for_all([self, *_listed(other_pipes or ())], debug_graph)
 
     @overload
     @staticmethod
@@ -113,7 +113,7 @@ class Terminals(Building[T_co]):
 
         Raises what ``wait_for_result`` raises, and ``GraphError`` for pipelines whose run options differ.
         """
-        return _wait_for_all(list(pipelines), debug_graph)
+        return _wait_for_all(_listed(pipelines), debug_graph)
 
     def wait_for_completion(
         self, other_pipes: Sequence[Building[Any]] | None = None, debug_graph: File | None = None
@@ -124,7 +124,7 @@ class Terminals(Building[T_co]):
 
         Raises what ``wait_for_results`` raises.
         """
-        pipelines = [self, *(other_pipes or ())]
+        pipelines = [self, *_listed(other_pipes or ())]
         with _start(pipelines, debug_graph, discard=[True] * len(pipelines)) as run:
             return run.wait()
 
@@ -150,7 +150,7 @@ class Terminals(Building[T_co]):
 
         Raises ``GraphError`` for pipelines whose run options differ.
         """
-        return _start([self, *(other_pipes or ())])
+        return _start([self, *_listed(other_pipes or ())])
 
     def __iter__(self) -> Iterator[T_co]:
         """Run, and give the results in order as they come; leaving the loop stops the run."""
@@ -218,6 +218,13 @@ def _wait_for_all(pipelines: Sequence[Building[Any]], debug_graph: File | None) 
         lists = running.collect(run)
         together: Results[list[Any]] = running.Results(lists, report=run.report(), errors=run.errors)
         return together
+
+
+@building()
+def _listed(pipelines: Sequence[Building[Any]]) -> list[Building[Any]]:
+    if isinstance(pipelines, Building):
+        raise GraphError("give the pipelines to run in a list: one by itself would be iterated, and so run")
+    return list(pipelines)
 
 
 @building()

@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import os
 import traceback
+from dataclasses import replace
 from typing import Any
 
-from ..errors import PipelineError, StreamTimeout
-from ..failures import Failure, Kind, Note
+from ..errors import StreamTimeout
+from ..failures import Failure, Kind, Note, to_error
 from .spec import Codec, StageSpec
 
-__all__ = ["failure_without_objects", "make_note", "shortened_traceback", "summarise"]
+__all__ = ["failure_without_exception", "failure_without_objects", "make_note", "shortened_traceback", "summarise"]
 
 TRACEBACK_LENGTH = 65_536  # characters; beyond it head and tail are kept, for the cause stands at either end
 
 
+def failure_without_exception(failure: Failure[Any], note: Note) -> Failure[Any]:
+    """Let an error of ours stand for an exception that cannot cross."""
+    exception = failure.exception if note.exception is not None else to_error(note, None, [])
+    return replace(failure, exception=exception).carried_by(note.exception)
+
+
 def failure_without_objects(failure: Failure[Any], note: Note) -> Failure[Any]:
-    """Give the texts of a failure whose item or exception cannot cross."""
-    return Failure(
-        note.item_repr,
-        failure.index,
-        failure.stage,
-        PipelineError(note.summary),
-        failure.traceback,
-        failure.attempts,
-        failure.emitted,
-    )
+    """Give the text of an item that cannot cross either."""
+    return replace(failure_without_exception(failure, note), item=note.item_repr).carried_by(note.exception)
 
 
 def make_note(

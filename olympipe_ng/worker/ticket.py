@@ -20,7 +20,7 @@ from ..origins import Origin, Origins
 from ..scheduler.messages import Counts, Dispatch, Done, Parcel, StreamState
 from ..stages.contract import Arity
 from .hands import Hands, word
-from .notes import failure_without_objects, make_note
+from .notes import failure_without_exception, failure_without_objects, make_note
 from .spec import Codec, Encoding, StageSpec
 
 __all__ = ["Answers", "Catch", "Outputs", "TicketRun"]
@@ -226,10 +226,16 @@ class TicketRun:
         try:
             self.outputs.add(outlet, failure, origin)
         except BaseException:  # the item or its exception cannot be pickled: its text can
-            self.outputs.add(outlet, failure_without_objects(failure, note), origin)
+            self._branch_in_words(outlet, failure, note, origin)
         self.lose(position)
         self.used += 1
         return True
+
+    def _branch_in_words(self, outlet: int, failure: Failure[Any], note: Note, origin: Origins) -> None:
+        try:
+            self.outputs.add(outlet, failure_without_exception(failure, note), origin)
+        except BaseException:  # it is the item
+            self.outputs.add(outlet, failure_without_objects(failure, note), origin)
 
     def _worth_retrying(self, error: BaseException) -> bool:
         retry_on = self.spec.stage.config.retry_on

@@ -147,11 +147,30 @@ def test_every_option_has_an_environment_variable_that_an_argument_beats(monkeyp
     assert getattr(config_of(Pipeline([1], **{option: default})), option) == default
 
 
-def test_a_wrong_environment_variable_is_named(monkeypatch):
-    """A word where a number belongs is an error that names the variable."""
-    monkeypatch.setenv("OLYMPIPE_NG_RETRIES", "many")
-    with pytest.raises(GraphError, match="OLYMPIPE_NG_RETRIES must be a number, got 'many'"):
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("RETRIES", "many", "a whole number"),
+        ("ZERO_COPY", "2", "True or False"),
+        ("ENGINE", "rocket", "'thread'"),
+        ("PROGRESS", "often", "a number"),
+    ],
+)
+def test_a_wrong_environment_variable_is_named(monkeypatch, name, text, complaint):
+    """What its option does not take is an error that names the variable."""
+    monkeypatch.setenv(f"OLYMPIPE_NG_{name}", text)
+    with pytest.raises(GraphError, match=f"environment variable OLYMPIPE_NG_{name}='{text}': .*{complaint}"):
         Pipeline([1])
+
+
+@pytest.mark.parametrize(("name", "option"), [("COPY_ITEMS", "copy_items"), ("ZERO_COPY", "zero_copy"), ("PROGRESS", "progress")])
+def test_a_switch_is_set_as_in_a_shell(monkeypatch, name, option):
+    """``1``, ``yes`` and ``on`` are true, ``0``, ``no`` and ``off`` false; a name stays a name, whatever it says."""
+    for text, value in (("1", True), ("on", True), ("Yes", True), ("0", False), ("off", False), ("no", False)):
+        monkeypatch.setenv(f"OLYMPIPE_NG_{name}", text)
+        assert getattr(config_of(Pipeline([1])), option) is value
+    monkeypatch.setenv("OLYMPIPE_NG_NAME", "true")
+    assert config_of(Pipeline([1])).name == "true"
 
 
 def test_pipe_calls_a_function_with_the_pipeline():

@@ -230,6 +230,23 @@ def test_debug_graph_writes_the_graph(tmp_path, suffix, beginning):
     assert "abs" in path.read_text()
 
 
+def test_a_graph_is_not_written_as_what_it_is_not(tmp_path):
+    """A suffix that nothing here draws is refused before anything runs, and the known ones are named."""
+    path = tmp_path / "graph.png"
+    with pytest.raises(GraphError, match=r"one of \.dot, \.gv, \.html, \.mmd, \.svg, \.txt"):
+        Pipeline([1], engine="inline").wait_for_result(debug_graph=path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("others", [Pipeline([2], engine="inline"), [3]])
+def test_several_pipelines_come_in_a_list(others):
+    """A pipeline in place of a list is iterable, and would be run: it is refused, as is what is no pipeline."""
+    pipeline = Pipeline([1], engine="inline")
+    for wait in (pipeline.wait_for_results, pipeline.wait_for_completion, Pipeline.wait_for_all_results, pipeline.start):
+        with pytest.raises(GraphError, match="pipelines"):
+            wait(others)
+
+
 def test_pipelines_of_different_options_do_not_run_together():
     """Both values are named, at the terminal."""
     with pytest.raises(GraphError, match="engine='inline' and engine='thread'"):

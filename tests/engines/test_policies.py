@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 
 import pytest
@@ -107,6 +108,21 @@ def test_failures_can_be_repaired_downstream(where):
     good, bad = Pipeline(["1", "x", "3"], **where).task(int, on_error="branch")
     letters = good.gather(bad.task(lambda failure: failure.item * 2)).task(str)
     assert letters.reduce("", lambda x, all: "".join(sorted(all + x))).wait_for_result() == ["13xx"]
+
+
+@everywhere
+def test_a_failure_whose_exception_cannot_cross_has_its_text(where):
+    """Where an exception cannot be pickled a ``StageError`` stands for it; the item and the rest are as they were."""
+
+    def complain(item):
+        raise ValueError("no", lambda: item, threading.Lock())
+
+    _, bad = Pipeline([7], **where).task(complain, on_error="branch")
+    [failure] = bad.wait_for_result()
+    assert failure.item == 7
+    assert isinstance(failure.exception, StageError if where["engine"] == "process" else (StageError, ValueError))
+    assert "no" in str(failure.exception)
+    assert "ValueError" in failure.traceback
 
 
 @each_engine
