@@ -17,18 +17,17 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from .engines.contract import IN_CALLER, Engine, Job
+from .engines.contract import IN_CALLER, Delivered, Engine, Job
 from .engines.feeding import Feeder, FeederThread
 from .errors import PipelineError
 from .failures import Kind, Note, to_error
 from .graph import Node, Outlet, Source
 from .lazy import lazy
 from .options import RunConfig
-from .origins import Origins
 from .plan import make_plan
 from .scheduler import messages as m
 from .scheduler.statistics import NodeStatistics
-from .sinks import Delivered, Sink, Sinks
+from .sinks import Sink, Sinks
 from .stages.contract import Stage
 from .transport.exceptions import load_exception
 from .worker import make_specs
@@ -56,6 +55,7 @@ class Caller(Sinks):
         self.nested = nested  # inside a source of another run, which says what is to be said
         single = config.engine == "inline"
         self.plan, self.nodes = make_plan(sinks, config, discard=discard, frame_items=1 if single else 4096)
+        self.joins = self.plan.joins
         self.changed = threading.Condition()
         self.sinks = [Sink(node.number) for node in self.plan.sinks]
         self._by_number = {sink.number: sink for sink in self.sinks}
@@ -184,14 +184,15 @@ class Caller(Sinks):
 
     # ------------------------------------------------------------------------------------------ what the engine says (Host)
 
-    def deliver(self, sink: int, payload: Any, lo: int, hi: int, origins: Origins) -> None:
+    def deliver(self, sink: int, frame: Delivered) -> None:
         with self.changed:
             held = self._by_number[sink]
-            held.received += hi - lo
-            held.frames.append(Delivered(payload, lo, hi, origins))
+            held.received += frame.hi - frame.lo
+            held.frames.append(frame)
             if held.thrown_away:
                 self._throw_away(held)
-            self.changed.notify_all()
+            if not self.patient or self._enough_frames():
+                self.changed.notify_all()
 
     def sink_end(self, sink: int, note: Any) -> None:
         with self.changed:

@@ -100,6 +100,11 @@ class Plan(NamedTuple):
         return [node for node in self.nodes if node.role is Role.SOURCE]
 
     @property
+    def joins(self) -> bool:
+        """Whether one part of the graph may wait for another: unequal arms, or several sinks."""
+        return len(self.sinks) > 1 or any(len(node.inputs) > 1 for node in self.nodes)
+
+    @property
     def sinks(self) -> list[NodePlan]:
         return [node for node in self.nodes if node.role is Role.SINK]
 

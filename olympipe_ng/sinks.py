@@ -2,7 +2,9 @@
 
     engine ── deliver ──► Sink ── decode, one by one ──► for item in run         took ──► engine: room for more
 
-An item counts as taken only when it was decoded: what it was copied from may be used again then.
+An item counts as taken only when it was decoded: what it was copied from may be used again then. What was taken is told of at once where
+the scheduler wants that (``soon``: there is little room behind, or much memory in it), else together with more, for each word wakes two
+processes. Nobody waits here longer than ``PATIENCE`` with something untold.
 """
 
 from __future__ import annotations
@@ -11,28 +13,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from .engines.contract import Engine
+from .engines.contract import Delivered, Engine
 from .errors import PipelineError
 from .failures import Kind, Note
 from .graph import Node
-from .origins import Origin, Origins
+from .origins import Origin
 from .plan import Plan, Role
 from .scheduler import messages as m
 
-__all__ = ["Delivered", "Sink", "Sinks"]
+__all__ = ["Sink", "Sinks"]
 
-TAKE_SECONDS = 0.001  # a slow consumer is told about at once, a fast one now and then
-
-
-class Delivered(NamedTuple):
-    """A run of items that came for a sink, still encoded."""
-
-    payload: Any
-    lo: int
-    hi: int
-    origins: Origins
+TAKE_SECONDS = 0.001  # between two words about items of one frame that is wanted back soon
+PATIENCE = 0.1  # seconds after which what was taken is told of in any case; more saves messages, less shows sources sooner who waits
+TOGETHER = 16  # frames for which one who wants everything is woken; more saves wakings, less spreads the work of decoding better
 
 
 class Sink:
@@ -57,10 +52,12 @@ class Sinks:
     changed: threading.Condition
     engine: Engine
     plan: Plan
+    joins: bool  # the scheduler wants to know who waits
     nodes: Sequence[Node]
     sinks: list[Sink]
     raised: bool
     stopping: bool
+    patient = False  # who waits wants several frames together
 
     def stop(self) -> None:
         """End the run."""
@@ -83,31 +80,44 @@ class Sinks:
         """Wait for the next frame of a sink; ``None`` at its end."""
         sink = self.sinks[k]
         if not sink.frames and not sink.ended:
-            self._tell_taken(sink)
-            self.engine.send(m.SinkWaits(sink.number, True))
-            try:
-                self._until(lambda: bool(sink.frames or sink.ended))
-            except BaseException:
-                self.stop()
-                raise
-            self.engine.send(m.SinkWaits(sink.number, False))
+            if self.joins:
+                self._tell_taken(sink)
+                self.engine.send(m.SinkWaits(sink.number, True))
+            self._await(lambda: bool(sink.frames or sink.ended))
+            if self.joins:
+                self.engine.send(m.SinkWaits(sink.number, False))
         with self.changed:
             return sink.frames.popleft() if sink.frames else None
 
     def next_of_any(self) -> tuple[int, Delivered] | None:
-        """Wait for a frame of any sink; ``None`` when all have ended, or one with an error."""
-        for sink in self.sinks:
-            self._tell_taken(sink)
-        try:
-            self._until(lambda: any(sink.frames for sink in self.sinks) or self._all_ended())
-        except BaseException:
-            self.stop()
-            raise
+        """Wait for a frame of any sink, a moment longer for several; ``None`` when all have ended, or one with an error."""
+        if not self._any_frames():
+            self.patient = self.engine.threaded
+            self._await(lambda: self._any_frames() or self._all_ended(), self._enough_frames if self.patient else None)
         with self.changed:
             for k, sink in enumerate(self.sinks):
                 if sink.frames:
                     return k, sink.frames.popleft()
         return None
+
+    def _await(self, condition: Callable[[], bool], better: Callable[[], bool] | None = None) -> None:
+        """Wait until something is so, or for a while until something is better; before it takes long, tell what was taken."""
+        try:
+            self._until(better or condition, time.monotonic() + PATIENCE)
+            self.patient = False
+            if not condition():
+                for sink in self.sinks:
+                    self._tell_taken(sink)
+                self._until(condition)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _any_frames(self) -> bool:
+        return any(sink.frames for sink in self.sinks)
+
+    def _enough_frames(self) -> bool:
+        return self._all_ended() or any(sink.frames and (sink.frames[-1].soon or len(sink.frames) >= TOGETHER) for sink in self.sinks)
 
     @property
     def unread(self) -> bool:
@@ -132,14 +142,14 @@ class Sinks:
                 self._unloadable(k, frame.origins.at(at), error)
                 continue
             sink.taken += 1  # only now: what it was copied from may be used again
-            if time.monotonic() - sink.told_at > TAKE_SECONDS:
+            if time.monotonic() - sink.told_at > (TAKE_SECONDS if frame.soon else PATIENCE):
                 self._tell_taken(sink)
             try:
                 yield item
             except GeneratorExit:
                 self.stop()
                 raise
-        self._tell_taken(sink)
+        self._tell_if_due(sink, frame)
 
     def take_all(self, k: int, frame: Delivered, into: list[Any]) -> None:
         """Decode a whole frame at once."""
@@ -149,7 +159,11 @@ class Sinks:
             return
         into.extend(opened)
         self.sinks[k].taken += frame.hi - frame.lo
-        self._tell_taken(self.sinks[k])
+        self._tell_if_due(self.sinks[k], frame)
+
+    def _tell_if_due(self, sink: Sink, frame: Delivered) -> None:
+        if frame.soon or not self.engine.threaded or time.monotonic() - sink.told_at > PATIENCE:
+            self._tell_taken(sink)
 
     def _tell_taken(self, sink: Sink) -> None:
         if sink.taken > sink.told:

@@ -18,10 +18,20 @@ from ..scheduler.statistics import NodeStatistics
 from ..worker import Catch, StageSpec
 from ..worker.spec import Codec
 
-__all__ = ["IN_CALLER", "Engine", "Host", "Job"]
+__all__ = ["IN_CALLER", "Delivered", "Engine", "Host", "Job"]
 
 IN_CALLER: Catch = (Exception, SystemExit, GeneratorExit)
 """What of the user's code is a failure in the caller's own thread: a ``KeyboardInterrupt`` there is the user's own Ctrl-C."""
+
+
+class Delivered(NamedTuple):
+    """A run of items that came for a sink, still encoded; ``soon``: when they are taken, say so at once."""
+
+    payload: Any
+    lo: int
+    hi: int
+    origins: Origins
+    soon: bool
 
 
 class Host(Protocol):
@@ -34,7 +44,7 @@ class Host(Protocol):
     def draw(self) -> bool:
         """Draw once from a source that was asked to, in this thread; ``False`` if none was."""
 
-    def deliver(self, sink: int, payload: Any, lo: int, hi: int, origins: Origins) -> None: ...
+    def deliver(self, sink: int, frame: Delivered) -> None: ...
 
     def sink_end(self, sink: int, note: Any) -> None: ...
 

@@ -17,7 +17,7 @@ from ..transport.encoding import BufferRef, Encoded
 from ..transport.spill import Spool
 from .bench import Bench
 from .codecs import HubCodec
-from .contract import Job
+from .contract import Delivered, Job
 
 __all__ = ["Driver"]
 
@@ -164,7 +164,7 @@ class LocalDriver(Driver):
     def deliver(self, command: m.Deliver) -> None:
         frame, lo, hi = command.frame, command.lo, command.hi
         payload = frame.payload.at_hand() if isinstance(frame.payload, Encoded) else frame.payload
-        self.host.deliver(command.sink, payload, lo, hi, frame.origins[lo:hi])
+        self.host.deliver(command.sink, Delivered(payload, lo, hi, frame.origins[lo:hi], command.soon))
 
     def sink_end(self, command: m.SinkEnd) -> None:
         self.host.sink_end(command.sink, command.note)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from ..plan import Role
 from .edge import Edge
-from .messages import Deliver, Dispatch, Grant, Pull, Verb
+from .messages import Deliver, Dispatch, Frame, Grant, Pull, Verb
 from .node import Node, Status, Ticket, TicketState, Worker
 from .settling import split
 from .state import State
 
 __all__ = ["deal", "deliver", "pull"]
+
+HEAVY = 65_536  # bytes of a frame that is not left waiting to be used again; more saves messages, less memory
 
 
 def deal(state: State, node: Node) -> None:
@@ -244,7 +246,8 @@ def pull(state: State, node: Node) -> None:
     hungry = any(_starves(state, edge) for edge in edges)
     enough = room >= max(1, min(edge.capacity for edge in edges) // 4)
     outstanding = source.asked - source.drawn
-    more = room if room > 0 and (enough or outstanding == 0) else 0
+    needed = outstanding == 0 and any(2 * edge.queued < edge.capacity for edge in edges)
+    more = room if room > 0 and (enough or needed) else 0
     if more or (hungry and outstanding and not source.told_hungry):
         source.asked += more
         source.told_hungry = hungry
@@ -280,4 +283,11 @@ def deliver(state: State, node: Node) -> None:
             continue
         edge.unstarted += hi - lo
         state.delivered[node.number].append([frame, hi - lo])
-        state.say(Deliver(node.number, frame, lo, hi))
+        state.say(Deliver(node.number, frame, lo, hi, _wanted_back(state, edge, frame)))
+
+
+def _wanted_back(state: State, edge: Edge, frame: Frame) -> bool:
+    """Say whether to hear at once of what is taken: room runs short, much memory is held, or the source waits to see its reader idle."""
+    producer = state.producer(edge)
+    direct = producer.plan.hub or producer.plan.role is Role.SOURCE
+    return direct or frame.nbytes >= HEAVY or edge.room() <= edge.used

@@ -298,12 +298,13 @@ class Cancel(NamedTuple):
 
 
 class Deliver(NamedTuple):
-    """Hand the items ``[lo, hi)`` to the caller."""
+    """Hand the items ``[lo, hi)`` to the caller; ``soon``: tell at once when they are taken, else that may wait a moment."""
 
     sink: int
     frame: Frame
     lo: int
     hi: int
+    soon: bool = True
 
 
 class SinkEnd(NamedTuple):

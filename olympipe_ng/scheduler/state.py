@@ -59,7 +59,7 @@ class State:
         self.note: Any = None
         self.random = random.Random(plan.seed)
         self.timed = [node for node in self.nodes if _is_timed(node)]
-        self.joins = any(node.is_join for node in self.nodes) or len(plan.sinks) > 1
+        self.joins = plan.joins
         self.grown: list[Edge] = []  # beyond their bounds, for a join whose arms are unequal
         self._numbers = 0
         self._dirty: deque[Node] = deque()

@@ -21,9 +21,13 @@ def nap(x):
     return x
 
 
-def pid_of(x):
-    time.sleep(0.001)
-    return os.getpid()
+def meet(folder, name, others):
+    """Sign in, and wait until so many have: nobody takes another item before each has had one."""
+    (folder / str(name)).touch()
+    until = time.monotonic() + 60
+    while len(os.listdir(folder)) < others and time.monotonic() < until:
+        time.sleep(0.001)
+    return name
 
 
 @in_processes
@@ -33,9 +37,10 @@ def test_four_workers_with_random_sleeps_give_results_in_order(where):
 
 
 @in_processes
-def test_there_is_one_process_per_worker_and_stage(where):
+def test_there_is_one_process_per_worker_and_stage(where, tmp_path):
     """``os.getpid()`` shows four workers of one stage, others of the next, and never the caller."""
-    pids = Pipeline(range(400), **where).task(pid_of, count=4).task(lambda pid: (pid, os.getpid()), count=2).wait_for_result()
+    pids = Pipeline(range(400), **where).task(lambda x: meet(tmp_path, os.getpid(), 4), count=4)
+    pids = pids.task(lambda pid: (pid, os.getpid()), count=2).wait_for_result()
     first, second = {pid for pid, _ in pids}, {pid for _, pid in pids}
     assert len(first) == 4
     assert 1 <= len(second) <= 2
@@ -57,13 +62,10 @@ def test_without_order_results_come_as_they_finish(where):
 
 
 @in_threads
-def test_workers_are_numbered_from_zero(where):
+def test_workers_are_numbered_from_zero(where, tmp_path):
     """``current_worker().number`` goes from 0 to count-1."""
-    def number(x):
-        time.sleep(0.002)
-        return current_worker().number
-
-    assert set(Pipeline(range(100), **where).task(number, count=3).wait_for_result()) == {0, 1, 2}
+    numbers = Pipeline(range(100), **where).task(lambda x: meet(tmp_path, current_worker().number, 3), count=3)
+    assert set(numbers.wait_for_result()) == {0, 1, 2}
 
 
 def counted(drawn, until=None):

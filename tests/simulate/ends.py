@@ -105,8 +105,10 @@ class Sink:
         self.discard = world.plan.nodes[number].discard
         self.got: list[Any] = []
         self.waiting: deque[tuple[Box, int]] = deque()  # delivered, not taken
-        self.taking: list[Box] = []  # of items whose taking the scheduler has not heard of
+        self.taking: deque[Box] = deque()  # of items whose taking the scheduler has not heard of
         self.taken = 0
+        self.untold = 0  # items taken, of which it is to be told
+        self.soon = False
         self.busy = self.said_waiting = self.ended = self.complete = False
         self.note: Any = None
 
@@ -125,6 +127,7 @@ class Sink:
         self.world.watch.use(box, command.lo, command.hi)
         self.got.extend(box.items[command.lo : command.hi])
         self.waiting.extend((box, k) for k in range(command.lo, command.hi))
+        self.soon |= command.soon
         self.wake()
 
     def wake(self) -> None:
@@ -150,21 +153,34 @@ class Sink:
             box, place = self.waiting.popleft()
             if not box.released:
                 self.world.watch.begin(box, self.edge, place)
-                self.taking.append(box)
+            self.taking.append(box)
         self.taken += count
-        if count:
-            self.world.tell(Took(self.number, count))
+        self.tell_or_wait(count)
         if 0 <= self.habit.leaves <= self.taken:
             self.world.stop()
         self.wake()
         if self.ended and not self.waiting:
             self.world.wake_sinks()
 
-    def heard(self) -> None:
+    def tell_or_wait(self, count: int) -> None:
+        """Tell what was taken: at once where that is wanted or this consumer's habit, else with more."""
+        if count and self.habit.late and not self.untold:
+            self.world.after(self.habit.late, self.tell)
+        self.untold += count
+        if self.soon or not self.habit.late:
+            self.tell()
+
+    def tell(self) -> None:
+        if self.untold:
+            self.world.tell(Took(self.number, self.untold))
+            self.untold, self.soon = 0, bool(self.waiting) and self.soon
+
+    def heard(self, count: int) -> None:
         """Take note that the scheduler is about to hear of what was taken."""
-        for box in self.taking:
-            self.world.watch.settle(box, self.edge, 1)
-        self.taking.clear()
+        for _ in range(count):
+            box = self.taking.popleft()
+            if not box.released:
+                self.world.watch.settle(box, self.edge, 1)
 
     def end(self, command: SinkEnd) -> None:
         if self.ended:

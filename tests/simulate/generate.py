@@ -153,7 +153,8 @@ class Builder:
         before = [other for other in sinks if not self.nodes[other].discard]
         after = rng.choice(before) if before and rng.random() < 0.2 else -1
         leaves = rng.randint(0, 8) if rng.random() < self.flavour.leaves else -1
-        sinks[number] = SinkHabit(rng.choice((0.0, 0.0, 1e-4, 0.01)), rng.choice((1, 2, 5, 1000)), after, leaves)
+        pace, burst = rng.choice((0.0, 0.0, 1e-4, 0.01)), rng.choice((1, 2, 5, 1000))
+        sinks[number] = SinkHabit(pace, burst, after, leaves, rng.choice((0.0, 0.02, 10.0)))
 
 
 class Flavour:

@@ -138,6 +138,7 @@ class SinkHabit(NamedTuple):
     burst: int = 1  # takes at most so many at once
     after: int = -1  # begins only when this sink has ended
     leaves: int = -1  # stops the run after so many items
+    late: float = 0.0  # seconds that it may wait before it tells what it took
 
 
 class Habits(NamedTuple):

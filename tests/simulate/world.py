@@ -151,7 +151,7 @@ class World:
         if type(event) is SourceFrame:
             self.watch.report(event.parcel)
         elif type(event) is Took:
-            self.sinks[event.sink].heard()
+            self.sinks[event.sink].heard(event.count)
         self.crew.heard(event)
 
     def check_growth(self) -> None:

@@ -27,7 +27,7 @@ from ...transport.encoding import Encoded
 from ...transport.explain import explain_unpicklable
 from ...transport.wire import Channel, channel_pair
 from ..codecs import EncodedCodec
-from ..contract import Job
+from ..contract import Delivered, Job
 from . import protocol as p
 from .blas import threads_of_run
 from .boot import pack_plan
@@ -202,7 +202,8 @@ class ProcessEngine:
         if self._channel is not None and self._shared.take(header, payload, self._channel):
             return
         if kind == p.DELIVER:
-            host.deliver(header[1], Encoded.from_wire(header[3], payload), 0, header[2], Origins(header[4]))
+            encoded = Encoded.from_wire(header[3], payload)
+            host.deliver(header[1], Delivered(encoded, 0, header[2], Origins(header[4]), header[5]))
         elif kind == p.PULL:
             host.pull(*header[1:])
         elif kind == p.SINK_END:

@@ -351,7 +351,7 @@ class Supervisor(Driver):
     def deliver(self, command: m.Deliver) -> None:
         payload = self._depot.for_caller(self._caller, command.frame.payload.cut(command.lo, command.hi))
         origins = p.pack_origins(command.frame.origins[command.lo : command.hi])
-        self._tell((p.DELIVER, command.sink, payload.count, payload.header(), origins), payload.segments())
+        self._tell((p.DELIVER, command.sink, payload.count, payload.header(), origins, command.soon), payload.segments())
 
     def sink_end(self, command: m.SinkEnd) -> None:
         self._tell((p.SINK_END, command.sink, p.pack_note(command.note)))

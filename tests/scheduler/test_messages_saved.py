@@ -1,0 +1,102 @@
+"""What is not said: each word wakes a process, so the scheduler asks for room back, and for more items, only when that matters."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from olympipe_ng.origins import Origins
+from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
+from olympipe_ng.scheduler import Scheduler
+from olympipe_ng.scheduler.messages import Counts, Deliver, Dispatch, Done, Parcel, Pull, SourceFrame, StartWorker, Took, WorkerReady
+
+SOURCE = NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),))
+
+
+def only(kind, commands):
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def parcel(lo, count, nbytes=9):
+    return Parcel(count, count * nbytes, Origins.range(0, lo, count), None)
+
+
+class OneByOne:
+    """A source, a stage that settles what it is dealt, a sink."""
+
+    def __init__(self, queue_size):
+        nodes = (
+            SOURCE,
+            NodePlan(1, "stage", Role.STAGE, inputs=(0,), outlets=((1,),)),
+            NodePlan(2, "sink", Role.SINK, inputs=(1,)),
+        )
+        self.scheduler = Scheduler(Plan(nodes, (EdgePlan(0, 0, 0, 1, 0, queue_size), EdgePlan(1, 1, 0, 2, 0, queue_size))))
+        self.pulled = []
+        self.drawn = 0
+        self.delivered = []
+        self.dispatches = []
+        self.take(self.scheduler.start(0.0))
+
+    def take(self, commands):
+        self.pulled += [command.upto for command in only(Pull, commands)]
+        self.delivered += [(command.lo, command.soon) for command in only(Deliver, commands)]
+        self.dispatches += only(Dispatch, commands)
+        for command in only(StartWorker, commands):
+            self.tell(WorkerReady(command.worker, 4711))
+
+    def tell(self, event):
+        self.take(self.scheduler.handle(event, 0.0))
+
+    def draw(self):
+        """Give all that the source was asked for."""
+        count, self.drawn = self.pulled[-1] - self.drawn, self.pulled[-1]
+        self.tell(SourceFrame(0, parcel(self.drawn - count, count)))
+
+    def settle(self, nbytes=9):
+        """Settle the oldest ticket in hand, of one dear item."""
+        while not self.dispatches:
+            self.draw()
+        ticket = self.dispatches.pop(0)
+        count = ticket.hi - ticket.lo
+        outputs = ((0, parcel(ticket.lo, count, nbytes)),)
+        self.tell(Done(ticket.worker, ticket.ticket, ticket.hi, outputs, counts=Counts(count), busy=0.005 * count))
+
+
+@pytest.mark.parametrize(("nbytes", "unasked"), [(9, range(40, 50)), (1 << 20, range(1))])
+def test_room_is_asked_back_at_once_only_where_it_runs_short(nbytes, unasked):
+    """Nearly half of what may wait before a consumer is left to it; large items are always wanted back."""
+    run = OneByOne(queue_size=100)
+    for _ in range(60):
+        run.settle(nbytes)
+    said = [soon for _, soon in run.delivered]
+    assert said.count(False) in unasked
+    assert said == sorted(said)
+    run.tell(Took(2, 60))
+    run.settle(nbytes)
+    assert run.delivered[-1][1] is said[0]
+
+
+def test_a_source_that_nothing_lies_between_hears_at_once_of_an_idle_reader():
+    """Nobody else would tell it to ship what it holds."""
+    nodes = (SOURCE, NodePlan(1, "sink", Role.SINK, inputs=(0,)))
+    scheduler = Scheduler(Plan(nodes, (EdgePlan(0, 0, 0, 1, 0, 100),)))
+    scheduler.start(0.0)
+    assert [command.soon for command in only(Deliver, scheduler.handle(SourceFrame(0, parcel(0, 1)), 0.0))] == [True]
+
+
+def test_a_source_is_asked_for_several_items_together():
+    """Not for each that is taken from a queue that is well filled; but always while less than half waits."""
+    run = OneByOne(queue_size=16)
+    for _ in range(20):
+        run.settle()
+        run.tell(Took(2, 1))
+    begun = len(run.pulled)
+    for _ in range(40):
+        run.settle()
+        run.tell(Took(2, 1))
+        if run.pulled[-1] > run.drawn:
+            run.draw()
+    steps = [after - before for before, after in itertools.pairwise(run.pulled[begun:])]
+    assert len(steps) > 4
+    assert min(steps) >= 4
