@@ -191,8 +191,7 @@ class Caller(Sinks):
             held.frames.append(frame)
             if held.thrown_away:
                 self._throw_away(held)
-            if not self.patient or self._enough_frames():
-                self.changed.notify_all()
+            self.changed.notify_all()
 
     def sink_end(self, sink: int, note: Any) -> None:
         with self.changed:

@@ -211,6 +211,7 @@ def collect(run: Run[Any]) -> list[Results[Any]]:
     lists: list[list[Any]] = [[] for _ in core.sinks]
     for sink in core.sinks:
         sink.iterated = True
+    core.engine.gather()
     while (ready := core.next_of_any()) is not None:
         k, frame = ready
         core.take_all(k, frame, lists[k])

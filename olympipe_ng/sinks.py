@@ -27,7 +27,6 @@ __all__ = ["Sink", "Sinks"]
 
 TAKE_SECONDS = 0.001  # between two words about items of one frame that is wanted back soon
 PATIENCE = 0.1  # seconds after which what was taken is told of in any case; more saves messages, less shows sources sooner who waits
-TOGETHER = 16  # frames for which one who wants everything is woken; more saves wakings, less spreads the work of decoding better
 
 
 class Sink:
@@ -57,7 +56,6 @@ class Sinks:
     sinks: list[Sink]
     raised: bool
     stopping: bool
-    patient = False  # who waits wants several frames together
 
     def stop(self) -> None:
         """End the run."""
@@ -90,21 +88,18 @@ class Sinks:
             return sink.frames.popleft() if sink.frames else None
 
     def next_of_any(self) -> tuple[int, Delivered] | None:
-        """Wait for a frame of any sink, a moment longer for several; ``None`` when all have ended, or one with an error."""
-        if not self._any_frames():
-            self.patient = self.engine.threaded
-            self._await(lambda: self._any_frames() or self._all_ended(), self._enough_frames if self.patient else None)
+        """Wait for a frame of any sink; ``None`` when all have ended, or one with an error."""
+        self._await(lambda: any(sink.frames for sink in self.sinks) or self._all_ended())
         with self.changed:
             for k, sink in enumerate(self.sinks):
                 if sink.frames:
                     return k, sink.frames.popleft()
         return None
 
-    def _await(self, condition: Callable[[], bool], better: Callable[[], bool] | None = None) -> None:
-        """Wait until something is so, or for a while until something is better; before it takes long, tell what was taken."""
+    def _await(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so; before that takes long, tell what was taken."""
         try:
-            self._until(better or condition, time.monotonic() + PATIENCE)
-            self.patient = False
+            self._until(condition, time.monotonic() + PATIENCE)
             if not condition():
                 for sink in self.sinks:
                     self._tell_taken(sink)
@@ -112,12 +107,6 @@ class Sinks:
         except BaseException:
             self.stop()
             raise
-
-    def _any_frames(self) -> bool:
-        return any(sink.frames for sink in self.sinks)
-
-    def _enough_frames(self) -> bool:
-        return self._all_ended() or any(sink.frames and (sink.frames[-1].soon or len(sink.frames) >= TOGETHER) for sink in self.sinks)
 
     @property
     def unread(self) -> bool:

@@ -84,6 +84,9 @@ class Engine(Protocol):
     def send(self, event: Event) -> None:
         """Tell the scheduler; from any thread of the caller."""
 
+    def gather(self) -> None:
+        """Take note that whoever takes the results wants all of them, and none before the others."""
+
     def wait(self) -> None:
         """Go one step (engines without threads of their own)."""
 

@@ -19,16 +19,20 @@ __all__ = ["deal", "deliver", "pull"]
 HEAVY = 65_536  # bytes of a frame that is not left waiting to be used again; more saves messages, less memory
 
 
-def deal(state: State, node: Node) -> None:
-    """Give a stage's idle workers what there is to do."""
+def deal(state: State, node: Node) -> bool:
+    """Give a stage's idle workers what there is to do; say whether something went through without one."""
+    passed = False
     while node.alive and not state.paused:
         ticket = _next_queued(state, node) or _next_new(state, node)
         if ticket is None:
             break
-        if ticket.state is not TicketState.DONE:  # a mark goes through a stage of items without a worker
+        if ticket.state is TicketState.DONE:  # a mark
+            passed = True
+        else:
             _dispatch(state, node, ticket)
     if node.plan.many and not state.paused:
         _grant(state, node)
+    return passed
 
 
 # --------------------------------------------------------------------------------------------------------- choosing a ticket

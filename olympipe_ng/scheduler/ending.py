@@ -137,7 +137,7 @@ def _end_outputs(state: State, node: Node, note: Any) -> None:
 
 def _close_inputs(state: State, node: Node) -> None:
     """Want no more; a producer that nobody else reads is cancelled. Without recursion, for chains of any length."""
-    edges = state.inputs(node)
+    edges = list(state.inputs(node))
     while edges:
         edge = edges.pop()
         if edge.closed:
@@ -249,6 +249,8 @@ def _stop_worker(state: State, worker: Worker, *, abandon: bool) -> None:
 
 def retire(state: State, node: Node) -> None:
     """Let go of workers that are too many or have served long enough, between two items."""
+    if not node.crew_changes:
+        return
     limit = node.plan.max_items
     for worker in node.workers.values():
         surplus = worker.place >= node.wanted and not node.queued_tickets  # what came back may need its lane
@@ -264,6 +266,7 @@ def scale(state: State, node: Node, workers: int) -> None:
     """Run a stage with so many workers from now on."""
     if node.alive and not node.plan.stream and not node.plan.hub:
         node.wanted = max(1, workers)
+        node.crew_changes = True
         taken = {worker.place for worker in node.workers.values()}
         for place in range(node.wanted):
             if place not in taken:

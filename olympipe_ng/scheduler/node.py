@@ -26,6 +26,7 @@ __all__ = ["Node", "Status", "Ticket", "Worker", "WorkerStatus"]
 FRAME_SECONDS = 0.004  # a frame's worth of its consumer's work; more costs latency, less costs relays
 LANE_SECONDS = 0.020  # the same where a worker has several lanes: they share one interpreter, and each relay costs all of them
 EDGE_SECONDS = 0.2  # what may wait on an edge; more hides uneven producers, less bounds memory and latency
+NOTABLE = 0.1  # of a pace: a change that the edges around should follow; less follows each measurement, more lags behind
 DEAR = 0.020  # seconds; behind an item this dear no second ticket is put in hand, another worker may be free sooner
 SPARE = 2  # so many lanes share one ticket that is in hand beyond what they are at; fewer end together and are not idle, more bounds less
 GROWTH = 4  # a frame may be so many times its predecessor: costs are measured before they are relied on
@@ -161,6 +162,7 @@ class Node:
     def __init__(self, plan: NodePlan, frame_items: int) -> None:
         self.plan = plan
         self.number = plan.number
+        self.is_join = len(plan.inputs) > 1
         self.frame_items = frame_items
         self.status = Status.RUNNING
         self.window: list[Ticket] = []
@@ -171,6 +173,7 @@ class Node:
         self.cost = 0.0  # seconds per item and lane
         self.size = 1  # items of the next frame
         self.fanout = 1.0  # outputs of an item
+        self.told_pace = (0.0, 0.0, 0.0)  # cost, size and fanout that the edges around know
         self.ready: tuple[int, ...] = tuple(range(len(plan.inputs)))
         self.stream_done = False
         self.doomed = False  # an item failed for good, and waits for its elders to be committed
@@ -180,15 +183,12 @@ class Node:
         self.dirty = False
         self.start_deaths = 0  # of workers before they were ready, since one was
         self.killed_starts = 0  # those of them that somebody else may have killed
+        self.crew_changes = plan.max_items is not None  # workers may have to go before the end
         self.max_window = max(WINDOW, 2 * plan.workers * plan.lanes)
 
     @property
     def alive(self) -> bool:
         return self.status in (Status.RUNNING, Status.FLUSHING)
-
-    @property
-    def is_join(self) -> bool:
-        return len(self.plan.inputs) > 1
 
     @property
     def lanes(self) -> int:
@@ -229,12 +229,17 @@ class Node:
         """Say whether a worker has nothing at all to do."""
         return any(w.status is WorkerStatus.READY and not w.tickets for w in self.workers.values())
 
-    def learn(self, items: int, seconds: float) -> None:
-        """Adapt cost and frame size to a measurement of ``items`` on one lane."""
+    def learn(self, items: int, seconds: float) -> bool:
+        """Adapt cost and frame size to a measurement of ``items`` on one lane; say whether the edges around should follow."""
         cost = max(seconds / items, 1e-8)
         self.cost = cost if not self.cost else (1 - EASE) * self.cost + EASE * cost
         seconds = LANE_SECONDS if self.plan.lanes > 1 else FRAME_SECONDS
         self.size = max(1, min(int(seconds / self.cost), GROWTH * max(items, self.size), self.frame_items))
+        pace = (self.cost, self.size, self.fanout)
+        changed = any(abs(now - then) > NOTABLE * then for now, then in zip(pace, self.told_pace, strict=True))
+        if changed:
+            self.told_pace = pace
+        return changed
 
     def frame_size(self, waiting: int = 0) -> int:
         """Return how many items to deal at once; of those ``waiting`` each lane of a worker that has several gets its share."""

@@ -115,8 +115,8 @@ def _look(state: State, node: Node) -> None:
         ending.end_sink(state, node)
     elif node.alive:
         settling.commit(state, node)
-        dealing.deal(state, node)
-        settling.commit(state, node)
+        if dealing.deal(state, node):
+            settling.commit(state, node)
         ending.retire(state, node)
         if node.plan.hub:
             _pass_hunger_on(state, node)
@@ -144,7 +144,7 @@ def _worker_ready(state: State, event: WorkerReady) -> None:
 def _worker_worn(state: State, event: WorkerWorn) -> None:
     worker = state.workers.get(event.worker)
     if worker is not None:
-        worker.worn = True
+        worker.worn = worker.node.crew_changes = True
         state.touch(worker.node)
 
 

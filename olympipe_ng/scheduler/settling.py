@@ -73,8 +73,8 @@ def done(state: State, event: Done) -> None:
         _learn(state, node, worker, ticket, event)
         if event.note is not None:
             withhold(state, node)
-        commit(state, node)
         if event.counts.failed:
+            commit(state, node)
             fail_run(state, overdrawn(state, node))
     state.recount(node)
 
@@ -191,9 +191,10 @@ def _learn(state: State, node: Node, worker: Worker, ticket: Ticket, event: Done
         account = state.ledger[node.number]
         if node.plan.many and account.settled:
             node.fanout = max(1.0, account.outputs / account.settled)
-        node.learn(items, ticket.spent)
+        changed = node.learn(items, ticket.spent)
         ticket.spent = 0.0
-        state.widen(node)
+        if changed:
+            state.widen(node)
 
 
 # ---------------------------------------------------------------------------------------------------------------- commit
@@ -216,7 +217,8 @@ def commit(state: State, node: Node) -> None:
 
 def _commit_head(state: State, node: Node) -> bool:
     ticket = node.window[0]
-    _commit_ticket(state, node, ticket)
+    if ticket.outputs or ticket.failures or ticket.error is not None:
+        _commit_ticket(state, node, ticket)
     if ticket.state is not TicketState.DONE or not node.window:
         return False
     node.window.pop(0)

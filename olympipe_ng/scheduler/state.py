@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..plan import Plan, Role
@@ -43,6 +43,8 @@ class State:
         self.now = 0.0
         self.edges = [Edge(edge) for edge in plan.edges]
         self.nodes = [Node(node, plan.frame_items) for node in plan.nodes]
+        self._inputs = [[self.edges[number] for number in node.inputs] for node in plan.nodes]
+        self._outputs = [[self.edges[number] for outlet in node.outlets for number in outlet] for node in plan.nodes]
         self.workers: dict[int, Worker] = {}
         self.tickets: dict[int, Ticket] = {}
         self.sources = {node.number: SourceState() for node in plan.sources}
@@ -107,11 +109,11 @@ class State:
 
     # ---------------------------------------------------------------------------------------------------------- the graph
 
-    def inputs(self, node: Node) -> list[Edge]:
-        return [self.edges[number] for number in node.plan.inputs]
+    def inputs(self, node: Node) -> Sequence[Edge]:
+        return self._inputs[node.number]
 
-    def outputs(self, node: Node) -> list[Edge]:
-        return [self.edges[number] for outlet in node.plan.outlets for number in outlet]
+    def outputs(self, node: Node) -> Sequence[Edge]:
+        return self._outputs[node.number]
 
     def consumer(self, edge: Edge) -> Node:
         return self.nodes[edge.plan.consumer]

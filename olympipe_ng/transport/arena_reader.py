@@ -72,6 +72,8 @@ class Reader:
 
     def take_returned(self) -> list[BufferRef]:
         """Return what is not used any more, since the last call; never before ``take_lent`` told of it."""
+        if not self._returned:
+            return []
         unsaid = Counter(self._lent)
         returned = []
         for _ in range(len(self._returned)):

@@ -165,6 +165,9 @@ class ProcessEngine:
         if channel is not None and not channel.closed and os.getpid() == self._owner:
             channel.send(header, segments, fds)
 
+    def gather(self) -> None:
+        self._write((p.GATHER,))
+
     def wait(self) -> None:
         raise AssertionError("this engine has a thread of its own")
 

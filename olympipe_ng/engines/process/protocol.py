@@ -1,6 +1,6 @@
 """The messages of the star, as headers of plain data and payload segments.
 
-    caller ──► supervisor    SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH
+    caller ──► supervisor    SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, GATHER
     caller ◄── supervisor    DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, STATISTICS, FINISH, DEFINE
     worker ◄── supervisor    SETUP, DISPATCH, GRANT, CANCEL, STOP, DEFINE
     worker ──► supervisor    PAGE, READY, SETUP_FAILED, DONE, WORN, CLOSING, GONE, WARN, LOG, PRINT, DEFINE
@@ -34,7 +34,7 @@ __all__ = [
     "unpack_statistics",
 ]
 
-SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH = range(5)
+SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, GATHER = range(6)
 DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, FINISH, CRASH = range(10, 18)
 SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED = range(20, 27)
 READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, PAGE, LOG, PRINT = range(30, 39)

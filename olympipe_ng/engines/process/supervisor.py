@@ -26,6 +26,7 @@ from ..driver import Driver
 from . import protocol as p
 from .deaths import death_note, kill_orphans, peak_of, wait_for, was_killed
 from .depot import CALLER, Depot
+from .outbox import Outbox
 from .poller import Poller
 from .record import WorkerRecord
 from .starting import Starter, TemplateStarter
@@ -43,6 +44,7 @@ class Supervisor(Driver):
     def __init__(self, caller: Channel, plan: Plan, specs: dict[int, StageSpec], starter: Starter, caller_pid: int) -> None:
         super().__init__(plan)
         self._caller = caller
+        self._outbox = Outbox(caller)
         self._specs = specs
         self._starter = starter
         self._poller = Poller()
@@ -65,14 +67,17 @@ class Supervisor(Driver):
     def run(self) -> None:
         """Serve until the run is over or the caller is gone."""
         self.begin()
-        self._poller.flush([self._caller, *(worker.channel for worker in self._workers.values())])
+        self._flush()
         while not self._caller_gone and not (self.scheduler.finished and not self._caller.pending):
             self._wait()
             self._kill_overdue()
             self.turn()
-            self._poller.flush([self._caller, *(worker.channel for worker in self._workers.values())])
+            self._flush()
         self._hub.close()
         self.kill_all()
+
+    def _flush(self) -> None:
+        self._poller.flush([*self._outbox.due, *(worker.channel for worker in self._workers.values())])
 
     def _wait(self) -> None:
         self._poller.wait(self._timeout())
@@ -83,15 +88,13 @@ class Supervisor(Driver):
         now = time.monotonic()
         times = [worker.kill_at - now for worker in self._workers.values() if worker.kill_at is not None]
         times += [worker.lost_at + DEATH_WAIT - now for worker in self._workers.values() if worker.lost_at is not None]
-        remaining = self.remaining()
-        if remaining is not None:
-            times.append(remaining)
+        times += [seconds for seconds in (self.remaining(), self._outbox.wait()) if seconds is not None]
         return max(0.0, min(times)) if times else None
 
     # ------------------------------------------------------------------------------------------------------ the caller
 
     def _tell(self, header: tuple[Any, ...], segments: Any = ()) -> None:
-        self._caller.queue(header, segments)
+        self._outbox.tell(header, segments)
 
     def _from_caller(self, mask: int) -> None:
         for header, payload in self._caller.receive_nowait():
@@ -107,6 +110,8 @@ class Supervisor(Driver):
                 continue
             elif header[0] == p.STATISTICS:
                 self._tell((p.STATISTICS, p.pack_statistics(take_statistics(self.scheduler.state))))
+            elif header[0] == p.GATHER:
+                self._outbox.gathers = True
         if self._caller.closed:
             self._caller_gone = True
 
@@ -351,7 +356,8 @@ class Supervisor(Driver):
     def deliver(self, command: m.Deliver) -> None:
         payload = self._depot.for_caller(self._caller, command.frame.payload.cut(command.lo, command.hi))
         origins = p.pack_origins(command.frame.origins[command.lo : command.hi])
-        self._tell((p.DELIVER, command.sink, payload.count, payload.header(), origins, command.soon), payload.segments())
+        header = (p.DELIVER, command.sink, payload.count, payload.header(), origins, command.soon)
+        self._outbox.deliver(header, payload.segments(), soon=command.soon)
 
     def sink_end(self, command: m.SinkEnd) -> None:
         self._tell((p.SINK_END, command.sink, p.pack_note(command.note)))
