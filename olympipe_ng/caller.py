@@ -223,6 +223,9 @@ class Caller(Sinks):
             self.failures.append(note)
 
     def warn(self, text: str) -> None:
+        """Say something once, though several workers may find it."""
+        if text in self.warnings:
+            return
         if len(self.warnings) < KEPT_ERRORS:
             self.warnings.append(text)
         if not self.nested:

@@ -50,6 +50,7 @@ SEGMENT = 1 << 28  # address space of a segment; memory is reserved as it is use
 STEP = 1 << 20  # memory is reserved in such steps: a system call each, and at most so much idle
 ALIGN = 1 << 12  # of blocks; a page, so that no two consumers share one
 KEPT = 1 << 22  # what trim leaves: the next item should not wait for fresh memory
+WITHOUT = "no more shared memory can be had ({error}): large items are written to sockets instead, which is slower, and right"
 LIMIT = 1 << 30  # of one arena, if nobody says otherwise; what is beyond goes inline
 
 
@@ -118,11 +119,19 @@ class _Segment:
 
 class Arena:
     """Shared memory that one process writes: the ``Store`` of its encoders. ``announce(segment, fd)`` makes a segment known to the
-    supervisor."""
+    supervisor; ``complain(text)`` tells the user, once, that there is no more of it."""
 
-    def __init__(self, number: int, announce: Callable[[int, int], object], *, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        number: int,
+        announce: Callable[[int, int], object],
+        *,
+        limit: int = LIMIT,
+        complain: Callable[[str], object] = lambda text: None,
+    ) -> None:
         self.number = number
         self._announce = announce
+        self._complain: Callable[[str], object] | None = complain
         self._limit = limit
         self._segments: list[_Segment] = []
         self._blocks: dict[tuple[int, int], int] = {}  # (segment, offset): room taken
@@ -204,16 +213,23 @@ class Arena:
             return False
         try:
             segment.reserve(end)
-        except OSError:  # no memory, or a limit on it: this one goes inline, the next may find room
+        except OSError as error:  # no memory, or a limit on it: this one goes inline, the next may find room
+            self._tell(error)
             return False
         return True
+
+    def _tell(self, error: OSError | MemoryError) -> None:
+        complain, self._complain = self._complain, None
+        if complain is not None:
+            complain(WITHOUT.format(error=error))
 
     def _grow(self, size: int) -> None:
         """Make another segment and announce it; it is used when it was accepted."""
         try:
             segment = _Segment(len(self._segments), max(SEGMENT, size))
-        except (OSError, MemoryError):  # at the limit of descriptors, of address space, of file size
+        except (OSError, MemoryError) as error:  # at the limit of descriptors, of address space, of file size
             self._broken = True
+            self._tell(error)
             return
         self._segments.append(segment)
         self._announce(segment.number, segment.fd)

@@ -1,31 +1,99 @@
-"""Too little of something, for real: address space here."""
+"""Too little of something, for real: address space, file size, descriptors, ``/dev/shm``, the memory of a control group."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.faults.helpers import Script
+from tests.faults.helpers import ROOT, Script
 
 METHODS = ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
+ONCE = "no more shared memory can be had"
+GROUPS = Path("/sys/fs/cgroup/memory")
 
 ARRAYS = """
 import resource, sys
 import numpy as np
 from olympipe_ng import Pipeline
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (400 << 20), -1))
+LIMIT
 source = Pipeline(range(30), start_method=sys.argv[1], progress=False)
 results = source.task(lambda x: np.full(1 << 20, x)).task(lambda a: a + 1, 2).wait_for_result()
 assert all((a == k + 1).all() for k, a in enumerate(results)), "corrupt"
 print(len(results), "arrays")
 """
+ADDRESSES = """
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (400 << 20), -1))
+"""
+FILE_SIZE = "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, -1))"
+
+
+def run_limited(tmp_path, limit, method):
+    """Run the arrays under a limit; return what was said on standard error."""
+    with Script(tmp_path, ARRAYS.replace("LIMIT", limit), method) as script:
+        status, output, errors = script.end()
+        assert not script.left()
+    assert status == 0, errors
+    assert output == "30 arrays\n"
+    return errors
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_too_little_address_space_for_shared_memory(tmp_path, method):
     """Under RLIMIT_AS no segment can be mapped by the caller: arrays travel through the sockets, the last ones too."""
-    with Script(tmp_path, ARRAYS, method) as script:
-        status, output, errors = script.end()
-        assert not script.left()
-    assert status == 0, errors
-    assert output == "30 arrays\n"
+    run_limited(tmp_path, ADDRESSES, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_shared_memory_that_cannot_be_had_is_told_once(tmp_path, method):
+    """RLIMIT_FSIZE counts for it too: four processes find out, one line is logged, and no item is lost."""
+    assert run_limited(tmp_path, FILE_SIZE, method).count(ONCE) == 1
+
+
+def test_f39_a_missing_dev_shm_is_not_needed(tmp_path):
+    """Where there is no /dev/shm at all, nothing is different."""
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("needs root and unshare to hide /dev/shm")
+    (tmp_path / "arrays.py").write_text(ARRAYS.replace("LIMIT", "import os; assert not os.path.exists('/dev/shm')"))
+    hide = f"mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec {sys.executable} {tmp_path / 'arrays.py'} fork"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", hide], text=True, capture_output=True, timeout=60, cwd=ROOT)
+    if "permission denied" in done.stderr.lower() or "not permitted" in done.stderr.lower():
+        pytest.skip("mounting is not allowed here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "30 arrays\n"
+    assert ONCE not in done.stderr
+
+
+@pytest.fixture
+def small_group():
+    """A control group with 400 MB of memory, as a container has it."""
+    group = GROUPS / f"olympipe_ng_test_{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(400 << 20))
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    yield group
+    group.rmdir()
+
+
+def test_a_small_control_group_is_enough(small_group, tmp_path):
+    """Two gigabytes of arrays pass through a group that has 400 MB, of which nobody is killed."""
+    (tmp_path / "many.py").write_text("""
+import os, sys
+import numpy as np
+from olympipe_ng import Pipeline
+with open(sys.argv[1] + "/cgroup.procs", "w") as procs:
+    procs.write(str(os.getpid()))
+source = Pipeline(range(500), start_method="fork", progress=False)
+made = source.task(lambda x: np.full(1 << 19, x)).task(lambda a: a + 1, 2)
+assert made.task(lambda a: int(a[0])).wait_for_result() == list(range(1, 501))
+""")
+    done = subprocess.run([sys.executable, tmp_path / "many.py", small_group], text=True, capture_output=True, timeout=60, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int((small_group / "memory.max_usage_in_bytes").read_text()) <= 400 << 20

@@ -111,6 +111,25 @@ def test_f02_deaths_are_retried_like_other_failures(tmp_path):
     assert Pipeline(range(20), start_method="fork").task(kill_thrice, retries=3).wait_for_result() == doubled_without()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_f02_an_item_that_had_given_some_of_its_outputs_is_not_run_again(method):
+    """What an ``explode`` gave before its worker was killed stays, each output once, and the failure tells how many."""
+
+    def explode(x):
+        for k in range(60_000):
+            if (x, k) == (1, 50_000):
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield x, k
+
+    good, bad = Pipeline(range(3), start_method=method).explode(explode, on_error="branch")
+    given, [failure] = Pipeline.wait_for_all_results([good, bad])
+    assert isinstance(failure.exception, WorkerDied)
+    assert (failure.item, failure.index) == (1, 1)
+    assert 0 < failure.emitted <= 50_000
+    whole = range(60_000)
+    assert given == [(0, k) for k in whole] + [(1, k) for k in range(failure.emitted)] + [(2, k) for k in whole]
+
+
 @pytest.mark.parametrize("kind", ["reduce", "scan", "checkpoint", "class_task"])
 def test_f02_the_death_of_a_stage_that_holds_state_fails_the_run(kind):
     """Nothing can repeat what reduce, scan, checkpoint or a stateful class had gathered: WorkerDied, naming the stage."""

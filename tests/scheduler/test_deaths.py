@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from olympipe_ng.failures import Kind, Note
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
 from olympipe_ng.scheduler import Scheduler
@@ -25,7 +26,7 @@ from olympipe_ng.scheduler.messages import (
 )
 
 ITEMS = 10
-NOTE = ("died",)
+NOTE = Note(Kind.DIED)
 
 
 class Driver:

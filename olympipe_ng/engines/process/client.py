@@ -54,7 +54,7 @@ class ProcessEngine:
         self._method = choose_method(job.config.start_method)
         self._lock = threading.Lock()
         shared = self._method == "fork"
-        self._shared = SharedMemory(CALLER, self._write)
+        self._shared = SharedMemory(CALLER, self._write, complain=job.host.warn)
         self.codec: Any = EncodedCodec(
             lambda: ByValue(self._define, shared=shared),
             store=self._shared,

@@ -24,17 +24,24 @@ Send = Callable[..., object]
 class SharedMemory:
     """The ``Store`` of a process's encoders and the ``Memory`` of its decoders.
 
-    ``hear`` takes the messages that are here (credit for blocks, above all), ``await_answer`` one more, where nobody else does.
+    ``complain`` tells the user that there is no more of it. ``hear`` takes the messages that are here (credit for blocks, above all),
+    ``await_answer`` one more, where nobody else does.
     """
 
     def __init__(
-        self, number: int, send: Send, *, hear: Callable[[], None] = lambda: None, await_answer: Callable[[], None] | None = None
+        self,
+        number: int,
+        send: Send,
+        *,
+        complain: Callable[[str], object],
+        hear: Callable[[], None] = lambda: None,
+        await_answer: Callable[[], None] | None = None,
     ) -> None:
         self._send = send
         self._hear = hear
         self._await_answer = await_answer
         self._fetched: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._arena = Arena(number, self._announce) if arena_supported() else None
+        self._arena = Arena(number, self._announce, complain=complain) if arena_supported() else None
         self._reader = Reader(self._fetch)
 
     # ------------------------------------------------------------------------------------------------- writing and reading

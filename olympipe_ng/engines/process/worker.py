@@ -52,7 +52,7 @@ class WorkerProcess:
         own = spec.stage.config.zero_copy
         self._lanes = spec.stage.is_async or spec.plan.lanes > 1
         pump = None if self._lanes else self._await_one
-        self._shared = WorkerMemory(worker, self._send, hear=self._hear_alone, await_answer=pump)
+        self._shared = WorkerMemory(worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump)
         self._codec = PartCodec(
             lambda: ByValue(self._define, shared=shared),
             store=self._shared,
