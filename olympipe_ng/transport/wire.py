@@ -72,7 +72,7 @@ class Channel:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
         self._lock: Any = contextlib.nullcontext() if lock is None else lock
         self._out: deque[Buffer] = deque()
-        self._out_fds: deque[tuple[int, Sequence[int]]] = deque()  # (stream position of a message's first byte, its descriptors)
+        self._out_fds: deque[tuple[int, Sequence[int], bool]] = deque()  # (position of a message's first byte, descriptors, to be closed)
         self._queued = 0  # stream position behind the last byte that was queued
         self._sent = 0
         self._reader = _Reader(sock)
@@ -100,13 +100,17 @@ class Channel:
                 self._write(NOSIGNAL)
         return not self._deaf
 
-    def queue(self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = ()) -> None:
-        """Put one message behind those that wait to be flushed. Segments must not change, nor descriptors be closed, until then."""
+    def queue(
+        self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = (), *, keep_fds: bool = False
+    ) -> None:
+        """Put one message behind those that wait to be flushed. Segments must not change, nor descriptors be closed, until then;
+        ``keep_fds``: whoever gave these may close them at once."""
         if self._deaf:
             return
         pieces = _pieces(header, segments, len(fds))
         if fds:
-            self._out_fds.append((self._queued, fds))
+            ours = _duplicates(fds) if keep_fds else None
+            self._out_fds.append((self._queued, ours or fds, ours is not None))
         for piece in pieces:
             self._out.append(piece)
             self._queued += len(piece)
@@ -151,14 +155,19 @@ class Channel:
         ancillary, room = self._due_fds()
         written = self._sock.sendmsg(_first(self._out, room), ancillary, flags)
         if ancillary:
-            self._out_fds.popleft()
+            self._forget_fds()
         return written
+
+    def _forget_fds(self) -> None:
+        _, fds, ours = self._out_fds.popleft()
+        for fd in fds if ours else ():
+            os.close(fd)
 
     def _due_fds(self) -> tuple[list[tuple[int, int, bytes]], int | None]:
         """Return the descriptors to go with the next byte, and how many bytes may go before the next ones."""
         if not self._out_fds:
             return [], None
-        at, fds = self._out_fds[0]
+        at, fds, _ = self._out_fds[0]
         if at > self._sent:
             return [], at - self._sent
         room = self._out_fds[1][0] - self._sent if len(self._out_fds) > 1 else None
@@ -167,7 +176,8 @@ class Channel:
     def _drop_out(self) -> None:
         self._deaf = True
         self._out.clear()
-        self._out_fds.clear()
+        while self._out_fds:
+            self._forget_fds()
 
     # ---------------------------------------------------------------------------------------------------------- receiving
 
@@ -210,6 +220,19 @@ class Channel:
             self._poll = select.poll()
             self._poll.register(self._sock, select.POLLIN)
         return bool(self._poll.poll(None if timeout is None else timeout * 1000))
+
+
+def _duplicates(fds: Sequence[int]) -> list[int] | None:
+    """Return descriptors of one's own for the same files; ``None`` at the limit of descriptors."""
+    mine: list[int] = []
+    try:
+        for fd in fds:
+            mine.append(os.dup(fd))
+    except OSError:
+        for fd in mine:
+            os.close(fd)
+        return None
+    return mine
 
 
 def _pieces(header: tuple[Any, ...], segments: Iterable[Buffer], fds: int) -> list[Buffer]:

@@ -254,6 +254,27 @@ def test_descriptors_that_were_queued_go_with_the_right_byte(pair):
     os.close(write)
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_descriptors_may_be_closed_at_once_where_the_channel_keeps_its_own(pair, tmp_path, sent):
+    """What is queued goes out though its file was closed meanwhile, and none is left open, sent or not."""
+    left, right = pair
+    (tmp_path / "file").write_text("here")
+    before = len(os.listdir("/proc/self/fd"))
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    left.queue(("file",), (), [fd], keep_fds=True)
+    os.close(fd)
+    if sent:
+        assert left.flush()
+        assert right.receive()[0] == ("file",)
+        [(came,)] = right.descriptors
+        assert os.pread(came, 9, 0) == b"here"
+        os.close(right.descriptors.popleft()[0])
+    else:
+        left.close()
+        before -= 1
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_descriptors_beyond_the_limit_leave_a_short_tuple(pair):
     """At the descriptor limit the message still comes, its tuple says what is missing."""
     resource = pytest.importorskip("resource")

@@ -7,6 +7,7 @@ held open hides the sibling's death. So ``enter_child`` resets them, and ``fork_
 
 from __future__ import annotations
 
+import codecs
 import faulthandler
 import gc
 import os
@@ -34,6 +35,7 @@ __all__ = [
     "flush_streams",
     "fork_child",
     "fork_grandchild",
+    "import_for_children",
     "name_process",
     "own_rss",
     "reseed",
@@ -68,6 +70,12 @@ def _begin_anew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
+
+
+def import_for_children() -> None:
+    """Import what every child needs, here and once: what is missing at a fork is imported in each run again."""
+    codecs.lookup("ascii")
+    _ = ctypes.CDLL
 
 
 def fork_child(body: Callable[[], int], keep: Iterable[Any] = ()) -> int:

@@ -31,7 +31,7 @@ from ..contract import Delivered, Job
 from . import protocol as p
 from .blas import threads_of_run
 from .boot import pack_plan
-from .children import OPEN, be_subreaper, fork_child, name_process, starting
+from .children import OPEN, be_subreaper, fork_child, import_for_children, name_process, starting
 from .depot import CALLER
 from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, warn_of_size
 from .logs import LogDesk
@@ -100,6 +100,7 @@ class ProcessEngine:
     def _fork(self, theirs: Channel, settings: Any) -> None:
         job, caller = self._job, os.getpid()
         adopt(job.specs)
+        import_for_children()
 
         def body() -> int:
             be_subreaper()

@@ -64,7 +64,7 @@ class Depot:
         refs = payload.refs()
         if refs:
             for arena, segment, fd in self._keeper.missing(consumer, refs):
-                channel.queue((p.SEGMENT, arena, segment), (), [fd])
+                channel.queue((p.SEGMENT, arena, segment), (), [fd], keep_fds=True)
 
     def for_caller(self, channel: Channel, payload: Encoded) -> Encoded:
         """Return a payload as the caller can surely read it, whenever it does."""
@@ -108,7 +108,7 @@ class Depot:
         caller = self._channel(CALLER)
         for arena, segment, fd in self._keeper.missing(CALLER, [anywhere]):
             if caller is not None and arena != CALLER:
-                caller.queue((p.SEGMENT, arena, segment), (), [fd])
+                caller.queue((p.SEGMENT, arena, segment), (), [fd], keep_fds=True)
 
     def _credit(self, freed: dict[int, list[BufferRef]]) -> None:
         for number, refs in freed.items():
