@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..failures import Kind
+from ..lazy import lazy
 from ..loops import complete
 from ..scheduler.messages import Dispatch, Done, Event, Grant, SetupFailed, StartWorker, WorkerGone, WorkerReady
 from ..worker import Catch, Codec, StageSpec, StageWorker, run_async
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy("asyncio")
 
 __all__ = ["Bench"]
 

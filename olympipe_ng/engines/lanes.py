@@ -6,7 +6,6 @@ processes alike.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import os
 import queue
@@ -14,11 +13,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..failures import Kind
+from ..lazy import lazy
 from ..scheduler.messages import Cancel, Dispatch, Done, Event, Grant, SetupFailed, WorkerGone, WorkerReady
 from ..worker import NOBODY, Codec, Hands, StageSpec, StageWorker, drive, read_hands, run_async
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = lazy("asyncio")
 
 __all__ = ["LaneGroup"]
 
@@ -54,7 +59,7 @@ class LaneGroup:
         self._running = self._lanes
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._ending = asyncio.Event()
+        self._ending: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._next: deque[Dispatch] = deque()  # for coroutines that have not begun: no more than ``concurrency`` are in flight
 
@@ -63,7 +68,7 @@ class LaneGroup:
     def start(self) -> None:
         """Set up in a thread of its own, then open the lanes; its event loop is there from now on, so that ``stop`` may follow at once."""
         if self.spec.stage.is_async:
-            self._loop = asyncio.new_event_loop()
+            self._loop, self._ending = asyncio.new_event_loop(), asyncio.Event()
         self._spawn(self._run_async if self.spec.stage.is_async else self._run_first)
 
     def dispatch(self, command: Dispatch) -> None:
@@ -204,15 +209,17 @@ class LaneGroup:
             self._loop.close()
 
     async def _serve(self) -> None:
+        assert self._ending is not None
         await self._ending.wait()
         while self._tasks or self._next:
             await asyncio.wait(self._tasks)
 
     def _begin(self, command: Dispatch | None) -> None:
+        assert self._loop is not None
+        assert self._ending is not None
         if command is None:
             self._ending.set()
             return
-        assert self._loop is not None
         if command.ticket in self._cancelled:
             self._say(Done(self._worker, command.ticket, command.lo))
             return

@@ -10,11 +10,10 @@ once (inline). How a ticket is run depends on the shape of the stage only: ``ite
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import loops
 from ..current import POSITION, WORKER, CurrentWorker, Position
@@ -29,6 +28,9 @@ from .notes import make_note
 from .spec import Codec, StageSpec
 from .streams import run_stream
 from .ticket import Answers, Catch, Outputs, TicketRun
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["NOBODY", "StageWorker", "drive"]
 

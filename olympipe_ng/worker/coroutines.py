@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import StageTimeout
 from ..failures import Kind
+from ..lazy import lazy
 from ..scheduler.messages import Dispatch, Done, Verb
 from ..stages.contract import Arity, ItemTransform
 from .items import emitter, explained, ship, unloadable
@@ -16,7 +16,11 @@ from .many import add_exploded, is_due, tell_some
 from .ticket import TicketRun
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .core import StageWorker
+else:
+    asyncio = lazy("asyncio")
 
 __all__ = ["run_async"]
 

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 from ...lazy import lazy
 
+asyncio = lazy("asyncio")
 ctypes = lazy("ctypes")
 psutil = lazy("psutil")
 
@@ -72,10 +73,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
 
 
-def import_for_children() -> None:
-    """Import what every child needs, here and once: what is missing at a fork is imported in each run again."""
+def import_for_children(*, coroutines: bool) -> None:
+    """Import what every child needs, here and once: what is missing at a fork is imported in each of them, and in each run again."""
     codecs.lookup("ascii")
     _ = ctypes.CDLL
+    if coroutines:
+        _ = asyncio.new_event_loop
 
 
 def fork_child(body: Callable[[], int], keep: Iterable[Any] = ()) -> int:

@@ -29,7 +29,7 @@ from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
-from .children import OPEN, die_with_parent, fork_child, fork_grandchild, name_process, reseed
+from .children import OPEN, die_with_parent, fork_child, fork_grandchild, import_for_children, name_process, reseed
 from .logs import is_own_stream, relay
 from .worker import WorkerProcess
 
@@ -193,6 +193,7 @@ def _live_as_template(channel: Channel, graph: bytes, settings: Settings, superv
     failure: BaseException | None = None
     try:
         specs = loads_graph(graph)
+        import_for_children(coroutines=any(spec.stage.is_async for spec in specs.values()))
     except BaseException as error:  # the user's modules are imported here: each worker reports it as its set-up
         failure = error
     while (message := channel.receive()) is not None:
