@@ -57,13 +57,16 @@ def test_results_wait_for_company_where_all_are_wanted(box, clock):
     assert box.wait() is None
 
 
-@pytest.mark.parametrize("hurry", ["a word", "a result that is wanted soon", "much"])
+@pytest.mark.parametrize("hurry", ["a word", "a word that others queue", "a result that is wanted soon", "much"])
 def test_what_waits_goes_with_what_hurries(box, clock, hurry):
     """In its place: nothing overtakes it."""
     box.gathers = True
     box.deliver(("result",), (), soon=False)
     if hurry == "a word":
         box.tell(("word",))
+    elif hurry == "a word that others queue":
+        box._channel.queue(("word",))
+        box.deliver(("result",), (), soon=False)
     else:
         box.deliver(("result",), [bytes(GROUP)] if hurry == "much" else (), soon=hurry != "much")
     assert flush(box)

@@ -23,7 +23,8 @@ class Outbox:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._since: float | None = None  # results wait since then, and nothing else does
+        self._since: float | None = None  # results wait since then,
+        self._waiting = 0  # so many bytes of them; more in the queue is something else, which does not wait
         self.gathers = False
 
     def tell(self, header: tuple[Any, ...], segments: Any = ()) -> None:
@@ -33,18 +34,21 @@ class Outbox:
 
     def deliver(self, header: tuple[Any, ...], segments: Any, *, soon: bool) -> None:
         """Send a result, with the next ones if that is what the caller wants; ``soon``: it is to be taken at once."""
-        idle = not self._channel.pending
+        before = self._channel.pending
         self._channel.queue(header, segments)
         if soon or not self.gathers:
             self._since = None
-        elif idle:
-            self._since = time.monotonic()
+        elif not before:
+            self._since, self._waiting = time.monotonic(), self._channel.pending
+        elif self._since is not None:
+            self._waiting += self._channel.pending - before
 
     def wait(self) -> float | None:
         """Return the seconds until what waits is due; ``None``: nothing waits for that."""
         if self._since is None:
             return None
-        return 0.0 if self._channel.pending >= GROUP else max(0.0, self._since + HOLD - time.monotonic())
+        pending = self._channel.pending
+        return 0.0 if pending >= GROUP or pending != self._waiting else max(0.0, self._since + HOLD - time.monotonic())
 
     @property
     def due(self) -> list[Channel]:
