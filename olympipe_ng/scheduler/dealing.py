@@ -232,6 +232,7 @@ def _order(node: Node, worker: Worker, ticket: Ticket) -> Dispatch:
         shared and ticket.items > 1,
         ticket.mark,
         ticket.judge,
+        ticket.emitted,
     )
 
 

@@ -162,7 +162,7 @@ def _suspect_one(state: State, node: Node, ticket: Ticket, note: Any, *, was_alo
         ticket.attempt += 1
         state.ledger[node.number].add(Counts(retried=1))
     elif guilty:
-        ticket.judge = note._replace(emitted=ticket.emitted)
+        ticket.judge = note
     ticket.alone = True
     _queue_again(node, ticket)
 

@@ -280,6 +280,7 @@ class Dispatch(NamedTuple):
     patience: bool = False  # give the rest back when it takes long: others could take it
     mark: int = 0
     note: Any = None  # for JUDGE
+    emitted: int = 0  # for JUDGE: outputs that the item gave before
 
 
 class Grant(NamedTuple):

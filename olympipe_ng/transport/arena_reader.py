@@ -23,9 +23,10 @@ ctypes = lazy("ctypes")
 
 class Reader:
     """Maps segments once, read-only, and shows blocks of them: the ``Memory`` of ``decode``. ``fetch`` gets a block that is not to be
-    had here."""
+    had here; ``maps=False``: none is."""
 
-    def __init__(self, fetch: Callable[[BufferRef], Buffer] | None = None) -> None:
+    def __init__(self, fetch: Callable[[BufferRef], Buffer] | None = None, *, maps: bool = True) -> None:
+        self._may_map = maps
         self._maps: dict[tuple[int, int], mmap.mmap] = {}
         self._addresses: dict[tuple[int, int], int] = {}  # of those that something was lent from
         self._fetch = fetch
@@ -34,7 +35,9 @@ class Reader:
 
     def add(self, arena: int, segment: int, fds: tuple[int, ...]) -> bool:
         """Map a segment and close its descriptor; ``False`` when that cannot be: its blocks will be fetched."""
-        if len(fds) != 1:
+        if len(fds) != 1 or not self._may_map:
+            for fd in fds:
+                os.close(fd)
             return False
         try:
             self._maps[arena, segment] = mmap.mmap(fds[0], os.fstat(fds[0]).st_size, mmap.MAP_SHARED, mmap.PROT_READ)

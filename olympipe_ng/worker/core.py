@@ -144,7 +144,12 @@ class StageWorker:
         item = self.look_again(ticket, dispatch.lo)
         where = ticket.note(dispatch.lo, item, _NOTHING, dispatch.note.kind)
         note = dispatch.note._replace(
-            stage=where.stage, declared_at=where.declared_at, index=where.index, item_repr=where.item_repr, attempts=dispatch.attempt + 1
+            stage=where.stage,
+            declared_at=where.declared_at,
+            index=where.index,
+            item_repr=where.item_repr,
+            attempts=dispatch.attempt + 1,
+            emitted=dispatch.emitted,
         )
         error = to_error(note, None, [])
         yield ticket.judge(dispatch.lo, item, error, note) or ticket.done(dispatch.hi, finished=True)

@@ -104,7 +104,7 @@ class Script:
     def end(self, seconds: float = PATIENCE) -> tuple[int, str, str]:
         """Wait for its end; return exit status, output and errors."""
         output, errors = self.process.communicate(timeout=seconds)
-        return self.process.returncode, self.said + output, errors
+        return self.process.returncode, self.said + (output or ""), errors or ""
 
     def alive(self) -> list[int]:
         """Find the processes that carry its mark, but the script itself."""

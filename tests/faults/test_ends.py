@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from olympipe_ng import Pipeline
-from tests.faults.helpers import Script, gone_within, wait_until
+from tests.faults.helpers import Script, gone_within, numbers, wait_until
 from tests.leaks import left_behind, look
 
 METHODS = ["fork", "forkserver"]
@@ -418,3 +418,29 @@ def test_in_a_notebook_an_interrupt_leaves_a_kernel_that_goes_on(tmp_path):
     finally:
         kernel.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("method", METHODS)
+def test_close_method_is_called_though_the_caller_is_gone(tmp_path, method, number):
+    """Whatever ended the caller: an instance that lives is closed, at its leisure, and then everything is gone."""
+    code = WORK + """
+class Model:
+    def work(self, x):
+        return x
+    def close(self):
+        time.sleep(0.5)
+        open(f"{sys.argv[2]}/{os.getpid()}", "w").close()
+
+with Pipeline(endless, start_method=method).class_task(Model, Model.work, None, Model.close, count=2).start() as run:
+    say_when_running(run)
+    for item in run:
+        pass
+"""
+    (tmp_path / "closed").mkdir()
+    with Script(tmp_path, code, method, str(tmp_path / "closed")) as script:
+        pids = {int(pid) for pid in script.line("ready").split()}
+        os.kill(script.process.pid, number)
+        script.process.wait()
+        assert not script.left()
+    assert set(numbers(tmp_path / "closed")) == pids

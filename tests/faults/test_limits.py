@@ -97,3 +97,21 @@ assert made.task(lambda a: int(a[0])).wait_for_result() == list(range(1, 501))
     done = subprocess.run([sys.executable, tmp_path / "many.py", small_group], text=True, capture_output=True, timeout=60, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
     assert int((small_group / "memory.max_usage_in_bytes").read_text()) <= 400 << 20
+
+
+def test_f02_the_kernel_kills_for_want_of_memory(small_group, tmp_path):
+    """The item alone fails, with the signal, the memory that its worker held, and a hint."""
+    (tmp_path / "oom.py").write_text("""
+import os, sys
+from olympipe_ng import Pipeline
+with open(sys.argv[1] + "/cgroup.procs", "w") as procs:
+    procs.write(str(os.getpid()))
+def eat(x):
+    return len(bytearray(os.urandom(1)) * (1 << 30)) if x == 5 else x
+results = Pipeline(range(20), start_method="fork", progress=False).task(eat, 2, on_error="collect").wait_for_result()
+assert results == [x for x in range(20) if x != 5]
+(text,) = results.errors
+assert "SIGKILL" in text and "held up to" in text and "Out of memory?" in text, text
+""")
+    done = subprocess.run([sys.executable, tmp_path / "oom.py", small_group], text=True, capture_output=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

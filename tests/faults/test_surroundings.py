@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -364,7 +365,7 @@ def work(x):
     print("out", x)
     return x
 try:
-    results = Pipeline(range(5), start_method=sys.argv[1]).task(abs, 2).wait_for_result()
+    results = Pipeline(range(5), start_method=sys.argv[1]).task(work, 2).wait_for_result()
 except BaseException as error:
     results = repr(error)
 with open(sys.argv[3], "w") as file:
@@ -439,3 +440,95 @@ def test_the_process_that_forks_the_workers_is_replaced_too():
         for child in children:
             child.kill()
         assert list(run) == list(range(200))
+
+
+IGNORED = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+from olympipe_ng import Pipeline
+def work(x):
+    if x == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+results = Pipeline(range(20), start_method=sys.argv[1], progress=False).task(work, 2, on_error="collect").wait_for_result()
+assert results == [x for x in range(20) if x != 5]
+assert "SIGKILL" in results.errors[0], results.errors
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_f37_a_caller_that_ignores_the_end_of_its_children(tmp_path, method):
+    """Under an ignored SIGCHLD nobody could be waited for: our processes have theirs back, and know how each worker ended."""
+    with Script(tmp_path, IGNORED, method) as script:
+        status, _, errors = script.end()
+        assert not script.left()
+    assert status == 0, errors
+
+
+FULL = """
+import os, sys
+from olympipe_ng import Pipeline
+def say(x):
+    for k in range(100):
+        print("x" * 100)
+    return x
+print("ready", flush=True)
+results = Pipeline(range(100), start_method=sys.argv[1], progress=False).task(say, 2).wait_for_result()
+with open(sys.argv[2], "w") as file:
+    file.write(str(len(results)))
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_f38_a_standard_output_that_nobody_reads_never_holds_up_data(tmp_path, method):
+    """A megabyte is printed into a pipe that takes 64 KiB: the run ends all the same."""
+    with Script(tmp_path, FULL, method, str(tmp_path / "result")) as script:
+        script.line("ready")  # and nothing is read any more
+        wait_until((tmp_path / "result").exists)
+
+
+LONG = """
+import os, sys
+from olympipe_ng import Pipeline
+def say(x):
+    print("worker", os.getpid(), "x" * 20_000, "end")
+Pipeline(range(200), start_method=sys.argv[1], progress=False).task(say, 4).wait_for_completion()
+"""
+
+
+@pytest.mark.parametrize("stream", ["pipe", "file"])
+@pytest.mark.parametrize("method", METHODS)
+def test_f38_long_lines_arrive_whole(tmp_path, method, stream):
+    """Lines of 20 KB, which a pipe would tear, from four workers at once."""
+    with open(tmp_path / "printed", "w") as file, Script(
+        tmp_path, LONG, method, **({"stdout": file} if stream == "file" else {})
+    ) as script:
+        status, output, errors = script.end()
+    assert status == 0, errors
+    lines = (output if stream == "pipe" else (tmp_path / "printed").read_text()).splitlines()
+    assert len(lines) == 200
+    assert all(re.fullmatch(r"worker \d+ x{20000} end", line) for line in lines)
+
+
+class Carried:
+    """Counts how often it is pickled."""
+
+    pickled = 0
+
+    def __init__(self):
+        self.data = list(range(10))
+        self.ballast = bytes(12_000_000)
+
+    def __getstate__(self):
+        Carried.pickled += 1
+        return {"data": self.data, "ballast": self.ballast}
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_f43_a_huge_closure_is_pickled_once(method, monkeypatch):
+    """For three workers too."""
+    monkeypatch.setattr(Carried, "pickled", 0)
+    large = Carried()
+    assert Pipeline(range(3), start_method=method).task(lambda x: x + large.data[x], 3).wait_for_result() == [0, 2, 4]
+    assert Carried.pickled == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -12,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from olympipe_ng import Pipeline, StageError, StageTimeout, WorkerDied
+from olympipe_ng import Pipeline, StageError, StageTimeout, TooManyFailures, WorkerDied
 from olympipe_ng.engines.process.children import own_rss
+from olympipe_ng.transport.wire import Channel
 from tests.faults import menu
 from tests.faults.helpers import gone_within, numbers, wait_until, worker_pids
 
@@ -130,7 +132,7 @@ def test_f02_an_item_that_had_given_some_of_its_outputs_is_not_run_again(method)
     assert given == [(0, k) for k in whole] + [(1, k) for k in range(failure.emitted)] + [(2, k) for k in whole]
 
 
-@pytest.mark.parametrize("kind", ["reduce", "scan", "checkpoint", "class_task"])
+@pytest.mark.parametrize("kind", ["reduce", "scan", "checkpoint", "unique", "bucket", "class_task"])
 def test_f02_the_death_of_a_stage_that_holds_state_fails_the_run(kind):
     """Nothing can repeat what reduce, scan, checkpoint or a stateful class had gathered: WorkerDied, naming the stage."""
 
@@ -146,6 +148,8 @@ def test_f02_the_death_of_a_stage_that_holds_state_fails_the_run(kind):
         "reduce": lambda: source.reduce(0, fold),
         "scan": lambda: source.scan(0, fold),
         "checkpoint": lambda: source.checkpoint(0, fold, lambda state: [state]),
+        "unique": lambda: source.unique(lambda x: fold(x, 0)),
+        "bucket": lambda: source.bucket(lambda x: fold(x, 0), 3),
         "class_task": lambda: source.class_task(Model, Model.add, stateful=True),
     }
     with pytest.raises(WorkerDied, match="stage 1"):
@@ -384,3 +388,131 @@ def test_f10_a_stage_that_cannot_be_loaded_says_why(method):
     carried = menu.CannotBeLoaded()
     with pytest.raises(StageError, match=r"stage 1 'mine'.*set-up failed: ValueError: will not be loaded"):
         Pipeline(range(5), start_method=method).task(lambda x: (x, carried), 2, name="mine").wait_for_result()
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_what_two_killed_workers_leave_behind_is_ended_while_the_run_goes_on(tmp_path, method):
+    """Also what is left by one that died while the successor of the other was being born."""
+    release = threading.Event()
+
+    def source():
+        yield from (0, 1)
+        release.wait()
+        yield 2
+
+    def leave(x):
+        if x < 2:
+            pid = os.fork()
+            if not pid:
+                time.sleep(1000)
+            (tmp_path / str(pid)).touch()
+            wait_until(lambda: len(numbers(tmp_path)) == 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    with Pipeline(source, start_method=method).task(leave, 2, redeliver=False, on_error="skip").start() as run:
+        pids = wait_until(lambda: len(numbers(tmp_path)) == 2 and numbers(tmp_path))
+        left = gone_within(pids, 3.0)
+        release.set()
+        assert list(run) == [2]
+    assert not left
+
+
+def test_f02_a_child_of_the_worker_that_holds_its_socket_hides_nothing(tmp_path):
+    """A process that a C library forked keeps every descriptor open: the worker's own end tells."""
+
+    def leave(x):
+        if x == 5:
+            pid = ctypes.CDLL(None).fork()  # no hook of Python's closes anything in this child
+            if not pid:
+                ctypes.CDLL(None).sleep(60)
+                os._exit(0)
+            (tmp_path / str(pid)).touch()
+            menu.sigkill_self(x)
+        return 2 * x
+
+    with Pipeline(range(20), start_method="fork").task(leave, redeliver=False, on_error="collect").start() as run:
+        assert list(run) == doubled_without(5)
+        assert not gone_within(numbers(tmp_path), 2.0)
+        assert "SIGKILL" in run.errors[0]
+
+
+@pytest.mark.parametrize("size", [3_000, 10**8])
+def test_f04_sigkill_in_the_middle_of_a_frame(tmp_path, monkeypatch, size):
+    """Half a message is written, then the worker is killed: it counts as nothing, and the item is run again."""
+    whole, due = Channel._write, []
+
+    def half(self, flags):
+        if due and not (tmp_path / "cut").exists():
+            (tmp_path / "cut").touch()
+            data = b"".join(bytes(piece) for piece in self._out)
+            self._sock.sendall(data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        whole(self, flags)
+
+    monkeypatch.setattr(Channel, "_write", half)
+
+    def work(x):
+        if x == 5:
+            due.append(x)  # in this worker only
+        return bytes(size) if x == 5 else b""
+
+    results = Pipeline(range(20), start_method="fork").task(work).wait_for_result()
+    assert (tmp_path / "cut").exists()
+    assert [len(item) for item in results] == [size if x == 5 else 0 for x in range(20)]
+
+
+def test_f08_what_other_threads_had_in_hand_is_run_again(tmp_path):
+    """Three items hang beside the late one, begun later than it: each is called a second time, and only the late one fails."""
+
+    def source():
+        yield from range(6)
+        wait_until((tmp_path / "5-0").exists)
+        time.sleep(0.5)  # their time is up later than that of item 5
+        yield from range(6, 9)
+
+    def work(x):
+        attempt = len(list(tmp_path.glob(f"{x}-*")))
+        (tmp_path / f"{x}-{attempt}").touch()
+        if x == 5 or (x > 5 and not attempt):
+            time.sleep(1000)
+        return 2 * x
+
+    results = Pipeline(source, start_method="fork").task(work, threads=4, timeout=1.0, on_error="collect").wait_for_result()
+    assert results == [2 * x for x in range(9) if x != 5]
+    assert len(results.errors) == 1
+    assert sorted(path.name for path in tmp_path.glob("*-1")) == ["6-1", "7-1", "8-1"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [("sigkill_self", "WorkerDied"), ("hang", "StageTimeout"), ("unpicklable_result", "TypeError")]
+)
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_f02_a_function_may_replace_what_a_dead_worker_held(method, fault, kind):
+    """``on_error`` is called with the item and the error, also where the worker that had it is gone."""
+    act = getattr(menu, fault)
+    stage = Pipeline(range(8), start_method=method).task(
+        lambda x: act(x) if x == 5 else x, 2, timeout=0.3, on_error=lambda item, error: (item, type(error).__name__)
+    )
+    assert stage.wait_for_result() == [0, 1, 2, 3, 4, (5, kind), 6, 7]
+
+
+def test_f08_timeouts_are_retried(tmp_path):
+    def work(x):
+        tried = len(list(tmp_path.iterdir()))
+        if x == 5 and tried < 2:
+            (tmp_path / str(tried)).touch()
+            time.sleep(1000)
+        return x
+
+    results = Pipeline(range(8), start_method="fork").task(work, timeout=0.3, retries=2).wait_for_result()
+    assert results == list(range(8))
+    assert results.report.stages[1].retried == 2
+
+
+def test_f02_deaths_count_in_the_budget():
+    deadly = Pipeline(range(8), start_method="fork").task(
+        lambda x: menu.sigkill_self(x) if x in (2, 4) else x, on_error="skip", max_failures=1
+    )
+    with pytest.raises(TooManyFailures):
+        deadly.wait_for_result()

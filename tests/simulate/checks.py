@@ -57,6 +57,9 @@ class Box:
         return f"<{len(self.items)} of node {self.node}: {self.items[:4]}{'...' if len(self.items) > 4 else ''}>"
 
 
+KNOWN = 8  # items whose mean says something about the next ones
+
+
 class Watch:
     """Counts what exists, and complains."""
 
@@ -144,9 +147,10 @@ class Watch:
     def check_weight(self, edge: int) -> None:
         """Check the bound in bytes: one output a lane may come on top, and as much again where sizes differ from their mean.
 
-        Where some items are twenty times as large as the others, nobody can foresee what a range of them will weigh.
+        Where some items are twenty times as large as the others, nobody can foresee what a range of them will weigh; nor where a first few
+        are all that is known.
         """
-        if self.largest == HEAVY:
+        if self.largest == HEAVY or 0 < self.state.edges[edge].pushed < KNOWN:
             return
         plan, held = self.plan.edges[edge], self.live_bytes[edge]
         producer = self.plan.nodes[plan.producer]

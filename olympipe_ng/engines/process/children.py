@@ -185,6 +185,8 @@ def _reset_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _do_nothing)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, which outlives an exec, nobody can be waited for
 
 
 def _do_nothing(number: int, frame: Any) -> None:

@@ -33,7 +33,7 @@ from .blas import threads_of_run
 from .boot import pack_plan
 from .children import OPEN, be_subreaper, fork_child, import_for_children, name_process, starting
 from .depot import CALLER
-from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, warn_of_size
+from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, is_address_space_limited, warn_of_size
 from .logs import LogDesk
 from .nursery import Birth, beget
 from .shared import SharedMemory
@@ -54,7 +54,7 @@ class ProcessEngine:
         self._method = choose_method(job.config.start_method)
         self._lock = threading.Lock()
         shared = self._method == "fork"
-        self._shared = SharedMemory(CALLER, self._write, complain=job.host.warn)
+        self._shared = SharedMemory(CALLER, self._write, complain=job.host.warn, maps=not is_address_space_limited())
         self.codec: Any = EncodedCodec(
             lambda: ByValue(self._define, shared=shared),
             store=self._shared,

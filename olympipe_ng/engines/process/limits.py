@@ -21,7 +21,7 @@ logging = lazy("logging")
 resource = lazy("resource")
 units = lazy("olympipe_ng.units")
 
-__all__ = ["check_descriptors", "hold_standard", "warn_of_size"]
+__all__ = ["check_descriptors", "hold_standard", "is_address_space_limited", "warn_of_size"]
 
 PER_WORKER = 4  # in the supervisor: its socket, its pidfd, its control page, a segment of its memory
 PER_WORKER_AT_CALLER = 1  # a segment of its memory
@@ -42,6 +42,11 @@ def check_descriptors(plan: Plan) -> None:
             f"this run of {workers} workers needs {needed} file descriptors, and the limit is {limit}: raise it (ulimit -n {needed}), "
             "or use fewer stages or a lower count"
         )
+
+
+def is_address_space_limited() -> bool:
+    """Say whether a caller had better map nothing of its workers': what it is given may need all the room there is."""
+    return bool(resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY)
 
 
 def warn_of_size(specs: list[StageSpec], nbytes: int) -> None:

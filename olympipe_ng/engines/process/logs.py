@@ -1,20 +1,23 @@
 """What workers log and print, brought to the caller's own loggers and streams, without ever holding up data.
 
     worker: logging ──► RelayHandler ─┐                                        ┌─► the caller's logger of that name
-    worker: print   ──► RelayStream ──┴─ LOG, PRINT ─► supervisor ─► LogDesk ──┴─► the caller's sys.stdout, sys.stderr
+    worker: print   ──► LineStream ───┴─ LOG, PRINT ─► supervisor ─► LogDesk ──┴─► the caller's sys.stdout, sys.stderr
 
 Lines travel whole. The desk is bounded, and a thread of its own works it off: a handler that is slow loses records, which are counted, but
-never delays an item. Where the caller's stream is the process's own, workers write to it directly, a line at a time.
+never delays an item. Where the caller's stream is the process's own and a file, workers write to it directly, a line at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import queue
+import stat
 import sys
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from ...lazy import lazy
@@ -46,13 +49,28 @@ def relay(send: Send, own_streams: tuple[bool, bool]) -> None:
     logging.getLogger().handlers = [handler]
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is not None:
-            setattr(sys, name, _line_stream(number) if own_streams[number - 1] else RelayStream(number, send))
+            setattr(sys, name, _lines_to(number, send, own=own_streams[number - 1]))
 
 
-def _line_stream(number: int) -> Any:
-    """Open a descriptor such that lines are written whole, one system call each."""
-    buffer = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
-    return io.TextIOWrapper(buffer, errors="backslashreplace", line_buffering=True)
+def _lines_to(number: int, send: Send, *, own: bool) -> LineStream:
+    """Make a worker's standard stream. A file takes what is written at once, and whole; a pipe or a terminal that nobody reads would hold
+    up data, and tears long lines."""
+    if own and _is_file(number):
+        return LineStream(lambda text: _write_whole(number, text), number)
+    return LineStream(lambda text: send((p.PRINT, number, text)), number if own else None)
+
+
+def _is_file(number: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+
+def _write_whole(number: int, text: str) -> None:
+    data = text.encode("utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(number, data) :]
 
 
 def _make_handler(send: Send) -> Any:
@@ -77,16 +95,27 @@ def plain_record(record: Any) -> tuple[Any, ...]:
     return record.name, record.levelno, record.pathname, record.lineno, text, record.funcName, record.stack_info, attributes
 
 
-class RelayStream(io.TextIOBase):
-    """A text stream whose lines are sent, whole."""
+class LineStream(io.TextIOBase):
+    """A text stream whose lines are passed on, whole. ``number``: the descriptor for whoever asks for it, if it is the caller's own."""
 
-    def __init__(self, number: int, send: Send) -> None:
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, pass_on: Callable[[str], object], number: int | None) -> None:
+        self._pass_on = pass_on
         self._number = number
-        self._send = send
         self._rest = threading.local()
 
     def writable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return super().fileno() if self._number is None else self._number
+
+    @cached_property
+    def buffer(self) -> Any:
+        """The descriptor, for bytes; they go there directly."""
+        return io.BufferedWriter(io.FileIO(self.fileno(), "w", closefd=False))
 
     def write(self, text: str) -> int:
         waiting = getattr(self._rest, "text", "") + text
@@ -95,14 +124,16 @@ class RelayStream(io.TextIOBase):
             whole, newline, rest = waiting, "", ""
         self._rest.text = rest
         if whole or newline:
-            self._send((p.PRINT, self._number, whole + newline))
+            self._pass_on(whole + newline)
         return len(text)
 
     def flush(self) -> None:
-        """Send what there is of a line."""
+        """Pass on what there is of a line."""
         rest, self._rest.text = getattr(self._rest, "text", ""), ""
         if rest:
-            self._send((p.PRINT, self._number, rest))
+            self._pass_on(rest)
+        if "buffer" in self.__dict__:
+            self.buffer.flush()
 
 
 # ----------------------------------------------------------------------------------------------------------- in the caller

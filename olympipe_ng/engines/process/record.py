@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 
 from ...failures import Note
 from ...transport.wire import Channel
+from .deaths import peak_of
 from .page import read_page, read_words
 
-__all__ = ["WorkerRecord"]
+__all__ = ["DEATH_WAIT", "WorkerRecord"]
+
+DEATH_WAIT = 0.5  # seconds between the end of a worker's socket and its exit status
 
 
 class WorkerRecord:
@@ -37,6 +41,20 @@ class WorkerRecord:
         if self.pid is not None and self.status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+
+    def reap(self) -> bool:
+        """Fetch the exit status; ``False`` if it is not there yet."""
+        if self.status is None and self.pid is not None:
+            try:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status, usage = self.pid, 0, None
+            if pid == 0:
+                if self.lost_at is not None and time.monotonic() > self.lost_at + DEATH_WAIT:
+                    self.kill()
+                return False
+            self.status, self.peak = status, peak_of(usage) if usage else 0
+        return self.pid is not None or self.channel.closed
 
     def look_in_hand(self) -> dict[int, range] | None:
         """Return the items that its lanes are at, by ticket; ``None``: unknown."""

@@ -25,7 +25,7 @@ class SharedMemory:
     """The ``Store`` of a process's encoders and the ``Memory`` of its decoders.
 
     ``complain`` tells the user that there is no more of it. ``hear`` takes the messages that are here (credit for blocks, above all),
-    ``await_answer`` one more, where nobody else does.
+    ``await_answer`` one more, where nobody else does. ``maps=False``: see no other process's memory, but what is sent.
     """
 
     def __init__(
@@ -36,13 +36,14 @@ class SharedMemory:
         complain: Callable[[str], object],
         hear: Callable[[], None] = lambda: None,
         await_answer: Callable[[], None] | None = None,
+        maps: bool = True,
     ) -> None:
         self._send = send
         self._hear = hear
         self._await_answer = await_answer
         self._fetched: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._arena = Arena(number, self._announce, complain=complain) if arena_supported() else None
-        self._reader = Reader(self._fetch)
+        self._reader = Reader(self._fetch, maps=maps)
 
     # ------------------------------------------------------------------------------------------------- writing and reading
 

@@ -4,11 +4,12 @@
 
 It never blocks, and never imports, unpickles or runs anything of the user's. It is the workers' parent and reaps them; a worker's end is
 known from its socket or its pidfd, whichever speaks first (what the worker forked may hold the socket; the pidfd waits for a large process
-to be torn down). When the caller is gone it kills all it has started, and goes.
+to be torn down). When the caller is gone it stops the run, kills what does not end soon, and goes.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import traceback
@@ -24,18 +25,18 @@ from ..bench import Bench
 from ..codecs import HubCodec
 from ..driver import Driver
 from . import protocol as p
-from .deaths import death_note, kill_orphans, peak_of, wait_for, was_killed
+from .deaths import death_note, kill_orphans, wait_for, was_killed
 from .depot import CALLER, Depot
 from .outbox import Outbox
 from .poller import Poller
-from .record import WorkerRecord
+from .record import DEATH_WAIT, WorkerRecord
 from .starting import Starter, TemplateStarter
 
 __all__ = ["Supervisor", "supervise"]
 
 GRACE = 1.0  # seconds for the item in hand when a worker is no longer wanted; more delays every stop, less kills what would have ended
+GRACE_ALONE = 0.4  # the same where the caller is gone, and nobody wants what the item gives
 LOG_BYTES = 8 << 20  # waiting for the caller: beyond it lines and log records are dropped, and counted
-DEATH_WAIT = 0.5  # seconds between the end of a worker's socket and its exit status
 
 
 class Supervisor(Driver):
@@ -52,13 +53,14 @@ class Supervisor(Driver):
         self._hub = Bench(lambda text: self._tell((p.WARN, text)))
         self._hub_workers: set[int] = set()
         self._definitions: dict[str, bytes] = {}  # classes that travel by value
-        self._caller_gone = False
+        self._grace = GRACE
+        self._until = math.inf  # when everything is ended, whatever it is at
         self._dropped_lines = 0
         self._depot = Depot(self._channel_of, self.spool)
         self.read_block, self.let_go = self._depot.read, self._depot.release
         starter.close_in_child = self._depot.close
         self._poller.watch(caller.fileno(), self._from_caller)
-        self._poller.watch_pid(caller_pid, self._caller_died)
+        self._caller_pidfd = self._poller.watch_pid(caller_pid, self._go_on_alone)
         if isinstance(starter, TemplateStarter):
             self._poller.watch(starter.template.fileno(), self._from_template)
 
@@ -68,7 +70,7 @@ class Supervisor(Driver):
         """Serve until the run is over or the caller is gone."""
         self.begin()
         self._flush()
-        while not self._caller_gone and not (self.scheduler.finished and not self._caller.pending):
+        while (not self.scheduler.finished or self._caller.pending) and time.monotonic() < self._until:
             self._wait()
             self._kill_overdue()
             self.turn()
@@ -89,6 +91,7 @@ class Supervisor(Driver):
         times = [worker.kill_at - now for worker in self._workers.values() if worker.kill_at is not None]
         times += [worker.lost_at + DEATH_WAIT - now for worker in self._workers.values() if worker.lost_at is not None]
         times += [seconds for seconds in (self.remaining(), self._outbox.wait()) if seconds is not None]
+        times += [self._until - now] if self._until < math.inf else []
         return max(0.0, min(times)) if times else None
 
     # ------------------------------------------------------------------------------------------------------ the caller
@@ -113,7 +116,7 @@ class Supervisor(Driver):
             elif header[0] == p.GATHER:
                 self._outbox.gathers = True
         if self._caller.closed:
-            self._caller_gone = True
+            self._go_on_alone()
 
     def _channel_of(self, number: int) -> Channel | None:
         if number == CALLER:
@@ -121,8 +124,15 @@ class Supervisor(Driver):
         worker = self._workers.get(number)
         return None if worker is None else worker.channel
 
-    def _caller_died(self, mask: int) -> None:
-        self._caller_gone = True
+    def _go_on_alone(self, mask: int = 0) -> None:
+        """End without the caller: workers may close what they hold, and are given little time for the item in hand."""
+        for fd in (self._caller.fileno(), self._caller_pidfd):
+            if fd is not None and fd >= 0:
+                self._poller.unwatch(fd)
+        self._caller.close()
+        self._grace = GRACE_ALONE
+        self._until = min(self._until, time.monotonic() + GRACE + self.scheduler.state.plan.close_timeout)
+        self.events.append(m.Stop())
 
     def _define(self, header: tuple[Any, ...], blob: memoryview, sender: WorkerRecord | None) -> None:
         """Pass a class's definition on to everybody who may meet its instances: once, though several may define it."""
@@ -147,6 +157,7 @@ class Supervisor(Driver):
                 worker.pidfd = self._poller.watch_pid(header[2], lambda mask, worker=worker: self._died(worker))  # type: ignore[misc]
                 worker.channel.queue((p.SETUP,))
                 self._introduce(worker)
+        self._kill_leavings()  # of workers that died while another was being born
         if starter.template.closed:
             self._begin_template_again(starter)
 
@@ -208,7 +219,7 @@ class Supervisor(Driver):
         if not worker.channel.closed:
             for header, payload in worker.channel.receive_nowait():
                 self._hear(worker, header, payload)
-        if not self._reap(worker):
+        if not worker.reap():
             return  # its status comes with its pidfd, or with the next look
         in_hand = worker.look_in_hand()
         self._forget(worker)
@@ -228,21 +239,6 @@ class Supervisor(Driver):
         plan = self.scheduler.state.nodes[worker.node].plan
         note = death_note(worker.pid, worker.status, worker.peak, worker.last_words())
         return note._replace(stage=f"{plan.number} {plan.label!r}", node=plan.number)
-
-    def _reap(self, worker: WorkerRecord) -> bool:
-        """Fetch the exit status; ``False`` if it is not there yet."""
-        if worker.status is None and worker.pid is not None:
-            try:
-                pid, status, usage = os.wait4(worker.pid, os.WNOHANG)
-            except ChildProcessError:
-                pid, status, usage = worker.pid, 0, None
-            if pid == 0:
-                overdue = worker.lost_at is not None and time.monotonic() > worker.lost_at + DEATH_WAIT
-                if overdue:
-                    worker.kill()
-                return False
-            worker.status, worker.peak = status, peak_of(usage) if usage else 0
-        return worker.pid is not None or worker.channel.closed
 
     def _forget(self, worker: WorkerRecord) -> None:
         del self._workers[worker.number]
@@ -343,7 +339,7 @@ class Supervisor(Driver):
         worker = self._workers.get(command.worker)
         if worker is not None:
             worker.told_to_stop = True
-            worker.kill_at = time.monotonic() + (GRACE if command.abandon else GRACE + self.scheduler.state.plan.close_timeout)
+            worker.kill_at = time.monotonic() + self._grace + (0.0 if command.abandon else self.scheduler.state.plan.close_timeout)
             if worker.pid is not None:
                 worker.channel.queue((p.STOP,))
 
