@@ -68,6 +68,7 @@ class NodePlan(NamedTuple):
     ordered: bool = True
     stateful: bool = False  # its worker's death fails the run
     discard: bool = False  # a sink whose items nobody wants
+    abreast: bool = False  # ports are read side by side: one that fails behind the end of another is not missed
     wants_marks: bool = False
     passes_marks: bool = False  # a stream transform behind which all is settled that is settled before it
     ascends: bool = False  # its outputs come in the order of their origins, no two with the same: each settles what is below it
@@ -238,6 +239,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         many=stage.arity in (None, Arity.MANY),
         ordered=own.ordered,
         stateful=stage.stateful,
+        abreast=stage.abreast,
         wants_marks=stage.wants_marks,
         passes_marks=stage.passes_marks,
         retries=config.retries if own.retries is None else own.retries,

@@ -70,11 +70,23 @@ def _after_stream(state: State, node: Node) -> None:
     if node.stream_done or _has_given_all(node):
         _flush(state, node)
         return
-    for port in node.ready:
-        edge = state.edges[node.plan.inputs[port]]
-        if edge.ended and edge.note is not None and not edge.queue and not node.window:
-            fail_node(state, node, edge.note)
-            return
+    failed = [] if node.window else [port for port in node.ready if _has_failed(state, node, port)]
+    if failed and not _may_end_before(state, node, failed[0]):
+        fail_node(state, node, state.edges[node.plan.inputs[failed[0]]].note)
+
+
+def _has_failed(state: State, node: Node, port: int) -> bool:
+    edge = state.edges[node.plan.inputs[port]]
+    return edge.ended and edge.note is not None and not edge.queue
+
+
+def _may_end_before(state: State, node: Node, failed: int) -> bool:
+    """Say whether another port of a row, which will be decided since both stem from one source, may be over before the item that failed."""
+    if not node.plan.abreast:
+        return False
+    kin = state.kin[node.number]
+    others = [port for port in node.ready if port != failed and kin[port] & kin[failed]]
+    return any(not _has_failed(state, node, port) for port in others)
 
 
 def _has_given_all(node: Node) -> bool:

@@ -62,6 +62,7 @@ class State:
         self.random = random.Random(plan.seed)
         self.timed = [node for node in self.nodes if _is_timed(node)]
         self.joins = plan.joins
+        self.kin = {node.number: _sources_of(plan, node.inputs) for node in plan.nodes if node.abreast}  # by port: what it stems from
         self.grown: list[Edge] = []  # beyond their bounds, for a join whose arms are unequal
         self._numbers = 0
         self._dirty: deque[Node] = deque()
@@ -168,6 +169,15 @@ class State:
             edge.untried = self.producer(edge).lanes
             if edge.plan.queue_size is None:
                 self._set_capacity(edge)
+
+
+def _sources_of(plan: Plan, edges: Sequence[int]) -> list[frozenset[int]]:
+    """Return the sources that each of these edges stems from."""
+    found: dict[int, frozenset[int]] = {}
+    for node in plan.nodes:  # producers come before consumers
+        stems = [found[plan.edges[number].producer] for number in node.inputs]
+        found[node.number] = frozenset().union(*stems) if stems else frozenset([node.number])
+    return [found[plan.edges[number].producer] for number in edges]
 
 
 def _is_timed(node: Node) -> bool:

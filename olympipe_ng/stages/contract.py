@@ -188,6 +188,8 @@ class Stage:
     """No two outputs have one origin, and they leave in its order, if the inputs came so: may stand before the fork of a ``rejoin``."""
     passes_marks: ClassVar[bool] = False
     """Holds nothing back: what is settled before a stream transform is settled behind it, once it was given what came before."""
+    abreast: ClassVar[bool] = False
+    """Takes its ports side by side, and is ``ready`` for those that its next output lacks: who fails behind the last row is not missed."""
     wants_marks: ClassVar[bool] = False
     """Wants ``mark``: up to which origin each port is settled (``rejoin``)."""
 

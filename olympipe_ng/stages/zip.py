@@ -28,6 +28,7 @@ class Zip(Stage):
 
     opaque: ClassVar[bool] = True
     tells_apart: ClassVar[bool] = True
+    abreast: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

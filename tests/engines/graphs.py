@@ -214,6 +214,58 @@ def failing_chains() -> st.SearchStrategy[Recipe]:
     return st.builds(Recipe, chains(("raise",), most=5), st.just(""), _nothing, st.just(""), _nothing)
 
 
+def failing_rejoins() -> st.SearchStrategy[Recipe]:
+    """Draw a rejoin of which the first failure ends the run."""
+    steps = st.lists(_steps_with_functions(ONE_ORIGIN, ("raise",)), max_size=2).map(tuple)
+    return st.builds(
+        Recipe, steps, st.sampled_from(["branches", "split"]), _arms(steps), st.just("rejoin"), chains(("raise",), most=1)
+    )
+
+
+BRANCHED = ("class", "repeat", "task", "filter", "explode", "split", "batch", "scan", "skip")
+
+
+def branched() -> st.SearchStrategy[list[tuple[str, int]]]:
+    """Draw a chain of which some stages hand out their failures, hold an instance, or run the epochs before them."""
+    return st.lists(st.tuples(st.sampled_from(BRANCHED), st.integers(1, 3)), max_size=4)
+
+
+class Model:
+    """An instance that counts, and fails for some items."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.count = 0
+
+    def work(self, item: Any) -> Any:
+        number = size(item)
+        if number % 5 == 0:
+            raise ERRORS[number % len(ERRORS)]("model")
+        self.count += 1
+        return self.word, self.count, item
+
+
+def build_branched(steps: Sequence[tuple[str, int]], source: Any, **options: Any) -> list[Pipeline[Any]]:
+    """Return the end of the chain, and every branch on the way."""
+    pipeline: Pipeline[Any] = Pipeline(source, **options)
+    sinks: list[Pipeline[Any]] = []
+    for number, (kind, count) in enumerate(steps):
+        if kind in ("task", "filter", "explode"):
+            function = {"task": Mark, "filter": Keep, "explode": Spread}[kind](f"{kind} {number}", 3)
+            pipeline, bad = getattr(pipeline, kind)(function, count, on_error="branch")
+            sinks.append(bad)
+        elif kind == "split":
+            pipeline, other = pipeline.split(Route("route", 4), 2, on_error="collect", count=count)
+            sinks.append(other)
+        elif kind == "class":
+            pipeline = pipeline.class_task(Model, Model.work, ["word"], on_error="skip")
+        elif kind == "scan":
+            pipeline = pipeline.scan(0, add_up)
+        else:
+            pipeline = getattr(pipeline, kind)(count)
+    return [pipeline, *sinks]
+
+
 def unordered_chains() -> st.SearchStrategy[Recipe]:
     """Draw a chain whose items may overtake each other: of stages that treat each by itself, with ``ordered=False`` here and there."""
     functions = _steps_with_functions(ALL, SOFT).map(lambda step: step._replace(options=(*step.options, ("ordered", False))))

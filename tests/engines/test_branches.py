@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
-from olympipe_ng import Pipeline
+from olympipe_ng import Pipeline, StageError
 from tests.engines.kinds import METHODS, each_engine, everywhere, in_threads
 
 RECORDS = [{"email": k % 3 > 0, "phone": k % 2 > 0} for k in range(300)]
@@ -56,6 +57,39 @@ def test_one_half_of_a_split_can_be_iterated_while_nobody_reads_the_other(where)
         assert list(run) == [x for x in range(3000) if x % 10]
         split = run.report().stages[1]
     assert (split.passed, split.unread) == (2700, 300)
+
+
+@each_engine
+def test_a_loop_over_one_half_of_a_split_needs_nobody_at_the_other(where, caplog):
+    """``for x in train`` on a one-shot source; one log line says what nobody read."""
+    train, _val = Pipeline(iter(range(10)), **where).split(lambda x: (x, None) if x % 2 else (None, x), n=2)
+    came = []
+    for item in train:
+        came.append(item)
+    assert came == [1, 3, 5, 7, 9]
+    assert caplog.text.count("a branch that nobody awaits") == 1
+
+
+@pytest.mark.parametrize("slow", ["left", "right"])
+@each_engine
+def test_a_zip_ends_with_its_shortest_arm_whatever_fails_behind_it(where, slow):
+    """The row at which one arm fails and another of the same source has ended is no row: however the two are timed."""
+
+    def fail_at(x):
+        time.sleep(0.05 * (slow == "left"))
+        if x >= 2:
+            raise ValueError(x)
+        return x
+
+    def take_two(x):
+        time.sleep(0.05 * (slow == "right"))
+        return x
+
+    numbers = Pipeline(range(6), **where)
+    short = numbers.task(take_two).limit(2)
+    assert numbers.task(fail_at).zip(short).wait_for_result() == [(0, 0), (1, 1)]
+    with pytest.raises(StageError, match="item 2"):
+        numbers.task(fail_at).zip(numbers.task(take_two).limit(3)).wait_for_result()
 
 
 @in_threads

@@ -57,13 +57,16 @@ def test_a_limit_completes_on_its_last_item_though_the_source_blocks_for_ever(wh
 @in_threads
 def test_the_results_of_a_limit_are_there_while_the_source_still_blocks(where):
     """``wait_for_result`` behind a ``limit`` does not wait for the source."""
-    source = Blocking(5)
-    threading.Timer(1.5, source.let_go.set).start()
-    began = time.monotonic()
-    results = Pipeline(source, **where).task(abs).limit(5)
-    with results.start() as run:
+    let_go, overslept = threading.Event(), []
+
+    def source():
+        yield from range(5)
+        overslept.append(not let_go.wait(TIMEOUT))
+
+    with Pipeline(source, **where).task(abs).limit(5).start() as run:
         assert list(run) == [0, 1, 2, 3, 4]
-        assert time.monotonic() - began < 1.4 or source.let_go.is_set()
+        assert not overslept, "the run waited for the source"
+        let_go.set()
 
 
 @each_engine
@@ -189,7 +192,7 @@ def test_a_source_that_ends_by_raising_after_a_limit_is_no_error(where):
 
 
 @everywhere
-def test_no_items_go_through_every_stage(where):
+def test_no_items_go_through_every_stage(where, tmp_path):
     """An empty source gives nothing, but for the one value of a reduction and what an emitter makes of its state."""
     empty = Pipeline([], **where)
     left, right = empty.split(lambda x: (x, x), n=2)
@@ -199,6 +202,7 @@ def test_no_items_go_through_every_stage(where):
         empty.limit(2).skip(1).latest(2).unique().shuffle().enumerate().scan(0, max).throttle(5).timeout(5).temporal_batch(1),
         empty.batch(3, within=1.0), empty.repeat(3), empty.debug(), left, right, good, bad,
         empty.gather(empty.task(abs)), empty.zip(empty.task(abs)), empty.rejoin(empty.task(abs)),
+        empty.class_task(list, list.copy).cached_task(abs, tmp_path).uncache().pipe(lambda p: p).merge(empty.task(abs)),
     ]  # fmt: skip
     *rest, total, word = Pipeline.wait_for_all_results([*nothing, empty.reduce(7, max), empty.checkpoint("ab", max, list)])
     assert rest == [[]] * len(nothing)

@@ -8,9 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from olympipe_ng import Pipeline, PipelineError
-from tests.engines.graphs import Recipe, build, failing_chains, items, plain, recipes, unordered_chains
+from tests.engines.graphs import (
+    Recipe,
+    branched,
+    build,
+    build_branched,
+    failing_chains,
+    failing_rejoins,
+    items,
+    plain,
+    recipes,
+    unordered_chains,
+)
 
 FAST = {"engine": "thread"}
 REAL = {"engine": "process", "start_method": "fork"}
@@ -101,6 +113,54 @@ def test_processes_give_what_inline_gives(recipe, data):
 def test_processes_fail_as_inline_fails(recipe, data):
     """The same results come before the same error in processes: its type, text, index, stage and cause."""
     check_outcome(recipe, data, REAL)
+
+
+def place_of(outcome: Any) -> Any:
+    """Return what came, and for which item it ended: of two arms that fail for one item either may be named."""
+    return outcome[0], outcome[1] and outcome[4]
+
+
+@settings(SETTINGS, max_examples=60)
+@given(failing_rejoins(), items)
+def test_a_failing_arm_ends_a_rejoin_at_the_same_row_in_threads(recipe, data):
+    """The same rows come before an error of the same item."""
+    assert place_of(outcome_of(recipe, data, FAST)) == place_of(outcome_of(recipe, data, {"engine": "inline"}))
+
+
+@settings(SETTINGS, max_examples=15)
+@given(failing_rejoins(), items)
+def test_a_failing_arm_ends_a_rejoin_at_the_same_row_in_processes(recipe, data):
+    """The same rows come before an error of the same item."""
+    assert place_of(outcome_of(recipe, data, REAL)) == place_of(outcome_of(recipe, data, {"engine": "inline"}))
+
+
+@settings(SETTINGS, max_examples=60)
+@given(recipes(), items, st.integers(1, 9))
+def test_cutting_the_stream_changes_nothing(recipe, data, together):
+    """However few items travel together: the same results, counts and failures, through every kind of stage."""
+    check_results(recipe, data, {"engine": "inline", "queue_size": together})
+
+
+@settings(SETTINGS, max_examples=40)
+@given(branched(), items)
+def test_failures_and_instances_are_the_same_in_threads(steps, data):
+    """Branches of failures, instances of a class, epochs: the same results in every sink, and the same records."""
+    check_branched(steps, data, FAST)
+
+
+@settings(SETTINGS, max_examples=15)
+@given(branched(), items)
+def test_failures_and_instances_are_the_same_in_processes(steps, data):
+    """Branches of failures, instances of a class, epochs: the same results in every sink, and the same records."""
+    check_branched(steps, data, REAL)
+
+
+def check_branched(steps: Any, data: list[Any], options: dict[str, Any]) -> None:
+    outcomes = []
+    for where in (options, {"engine": "inline"}):
+        results = Pipeline.wait_for_all_results(build_branched(steps, data, **where))
+        outcomes.append(([list(map(plain, each)) for each in results], sorted(results.errors)))
+    assert outcomes[0] == outcomes[1]
 
 
 @settings(SETTINGS, max_examples=30)

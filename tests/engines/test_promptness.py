@@ -42,12 +42,13 @@ def test_each_item_arrives_though_the_source_gives_no_other_before(kind, where):
 @pytest.mark.parametrize("again", range(3))
 def test_a_limit_right_behind_a_source_that_then_blocks_ends_the_run(where, again):
     """``wait_for_result`` has nothing to do when the last items come: the source must learn that through the limit."""
-    let_go = threading.Event()
+    let_go, overslept = threading.Event(), []
 
     def source():
         yield from range(5)
-        let_go.wait(TIMEOUT)
+        overslept.append(not let_go.wait(TIMEOUT))
 
     with Pipeline(source, **where).limit(5).start() as run:
         assert list(run) == list(range(5))
+        assert not overslept, "the run waited for the source"
         let_go.set()

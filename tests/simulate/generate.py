@@ -219,7 +219,8 @@ class Flavour:
         rng, label = self.rng, f"{kind.value} {number}"
         if not kind.itemwise:
             own = not kind.hub  # user code: a worker, whose state dies with it
-            plan = NodePlan(number, label, Role.STAGE, hub=kind.hub, stream=True, many=True, stateful=own, wants_marks=kind is Kind.REJOIN)
+            plan = NodePlan(number, label, Role.STAGE, hub=kind.hub, stream=True, many=True, stateful=own)
+            plan = plan._replace(abreast=kind is Kind.ZIP, wants_marks=kind is Kind.REJOIN)
             if not spec.fails:
                 return plan
             return plan._replace(retries=rng.choice((0, 2)), backoff=rng.choice((0.0, 0.05)), on_error=spec.on_error)
