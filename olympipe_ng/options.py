@@ -74,7 +74,8 @@ class StageOptions(CommonOptions, total=False):
     ``name``: in errors, logs and ``top``. ``ordered=False``: give items up as they finish. ``threads``: in each worker, for functions that
     wait. ``concurrency``: coroutines of an ``async def`` at once in each worker. ``initializer``: called once in each worker.
 
-    ``on_error``: ``"raise"``, ``"skip"``, ``"collect"``, ``"branch"`` or a function ``(item, exception) -> replacement``.
+    ``on_error``: ``"raise"``, ``"skip"``, ``"collect"``, ``"branch"`` or a function ``(item, exception) -> replacement``. (A result that
+    cannot be *loaded* is found where it is read, and what it was made of is gone by then: it is skipped, collected or raised.)
     ``max_failures``: how many are too many, a fraction if below 1. ``retries``, ``backoff``, ``max_backoff``, ``retry_on``: how often,
     after how many seconds, for what. ``timeout``: seconds for one item. ``setup_timeout``: seconds for initializer and constructor.
     ``redeliver=False``: never call the function again for an item that a dead worker held.

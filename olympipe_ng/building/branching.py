@@ -154,7 +154,7 @@ class Branchings(Building[T_co]):
         """Pair with other pipelines by position, in tuples; it ends with the shortest, as ``zip`` does.
 
         For streams that have equally many items. Branches of one source, of which one drops items, want ``rejoin``: for those this
-        warns.
+        warns. An item that fails in one branch is not missed if another branch of the source has ended before its row.
 
         >>> Pipeline(["ada", "alan"], engine="inline").zip(Pipeline([1815, 1912], engine="inline")).wait_for_result()
         [('ada', 1815), ('alan', 1912)]
@@ -183,7 +183,8 @@ class Branchings(Building[T_co]):
         """Rejoin branches of one source item by item: tuples of what became of each source item, in the source's order.
 
         An item that one branch filtered out or failed is dropped, or filled with ``missing``. Between fork and here stand only stages that
-        keep one origin per item; before the fork, ``batch``, ``window``, ``zip`` and ``repeat`` may stand too.
+        keep one origin per item; before the fork, ``batch``, ``window``, ``zip`` and ``repeat`` may stand too. An item that fails in one
+        branch ends the run behind the same row everywhere; if it fails in two, either error may be the one that is raised.
 
         >>> numbers = Pipeline(range(4), engine="inline")
         >>> even, squares = numbers.filter(lambda x: x % 2 == 0), numbers.task(lambda x: x * x)

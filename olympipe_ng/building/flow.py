@@ -65,7 +65,8 @@ class Flows(Building[T_co]):
     def timeout(self, seconds: float, error: bool = False) -> Pipeline[T_co]:
         """End the stream when no item came for ``seconds``; time in which downstream was full does not count.
 
-        A warning and the report say after how many items it was cut; with ``error=True`` it is a ``StreamTimeout`` instead.
+        A warning and the report say after how many items it was cut; with ``error=True`` it is a ``StreamTimeout`` instead. (``inline`` has
+        one thread, which waits for a source that is silent: nothing is cut there meanwhile.)
 
         >>> Pipeline([1, 2], engine="inline").timeout(30.0).wait_for_result()
         [1, 2]

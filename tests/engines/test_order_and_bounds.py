@@ -49,6 +49,12 @@ def test_there_is_one_process_per_worker_and_stage(where, tmp_path):
 
 
 @in_threads
+def test_a_count_of_auto_keeps_the_order_too(where):
+    """However many workers this machine is good for."""
+    assert Pipeline(range(200), **where).task(abs, count="auto").wait_for_result() == list(range(200))
+
+
+@in_threads
 def test_without_order_results_come_as_they_finish(where):
     """``ordered=False`` lets a quick item overtake a slow one, and loses none."""
     def wait_if_first(x):

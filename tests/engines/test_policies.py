@@ -125,6 +125,19 @@ def test_a_failure_whose_exception_cannot_cross_has_its_text(where):
     assert "ValueError" in failure.traceback
 
 
+def test_inline_waits_for_what_is_slow():
+    """With one thread nobody could cut a source that is silent, or a call that hangs: what is late comes late, and is not lost."""
+
+    def source():
+        yield 1
+        time.sleep(0.2)
+        yield 2
+
+    assert Pipeline(source, engine="inline").timeout(0.1).wait_for_result() == [1, 2]
+    slow = Pipeline([0.2], engine="inline").task(time.sleep, timeout=0.1).wait_for_result()
+    assert slow == [None]
+
+
 @each_engine
 def test_an_unread_branch_of_failures_is_collected(where):
     """Failures that nobody reads are recorded, and the good items come out."""
