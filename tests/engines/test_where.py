@@ -100,6 +100,25 @@ def test_in_a_worker_of_multiprocessing(method):
     assert run([sys.executable, "-c", textwrap.dedent(script)], method) == "all well\n"
 
 
+def test_in_a_worker_of_a_data_loader():
+    """A PyTorch ``DataLoader`` whose data set runs a pipeline, in two workers."""
+    pytest.importorskip("torch")
+    script = """
+        import os
+        from torch.utils.data import DataLoader, Dataset
+        from olympipe_ng import Pipeline
+
+        class Sums(Dataset):
+            def __len__(self):
+                return 6
+            def __getitem__(self, number):
+                return sum(Pipeline(range(number), start_method=os.environ["METHOD"]).task(lambda x: x + 1, count=2).wait_for_result())
+
+        print([int(batch) for batch in DataLoader(Sums(), num_workers=2)])
+    """
+    assert run([sys.executable, "-c", textwrap.dedent(script)], "fork") == "[0, 1, 3, 6, 10, 15]\n"
+
+
 @in_processes
 def test_in_a_worker_of_a_pipeline(where):
     """A task may run a pipeline of its own."""

@@ -284,6 +284,31 @@ def test_f40_too_few_descriptors_are_told_before_anything_starts():
     assert Pipeline(range(3), start_method="fork").task(abs, 2).wait_for_result() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_f40_as_many_descriptors_as_were_asked_for_are_enough(tmp_path, method):
+    """Twenty stages of arrays run under the very limit that the error names."""
+    code = """
+import re, resource, sys
+import numpy as np
+from olympipe_ng import GraphError, Pipeline
+pipeline = Pipeline(range(30), start_method=sys.argv[1], progress=False).task(lambda x: np.full(100_000, x))
+for _ in range(19):
+    pipeline = pipeline.task(lambda a: a + 1)
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (70, hard))
+try:
+    pipeline.wait_for_result()
+except GraphError as error:
+    needed = int(re.search(r"needs (\\d+)", str(error)).group(1))
+resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+assert [int(a[0]) for a in pipeline.wait_for_result()] == list(range(19, 49))
+"""
+    with Script(tmp_path, code, method) as script:
+        status, _, errors = script.end()
+        assert not script.left()
+    assert status == 0, errors
+
+
 @pytest.mark.slow
 def test_f41_two_hundred_stages():
     """200 stages of a process each."""
@@ -387,6 +412,7 @@ def test_a_stall_is_told_once_and_the_run_goes_on(engine, caplog):
     (text,) = [record.getMessage() for record in caplog.records if "nothing has moved" in record.getMessage()]
     assert "stage 1 'sluggish'" in text
     assert "item 2" in text
+    assert "wait before it" in text
 
 
 @pytest.mark.parametrize("engine", ["process", "thread"])
