@@ -69,15 +69,14 @@ class Parcel(NamedTuple):
 class Frame:
     """A run of items on its way; referenced by every edge that carries it."""
 
-    __slots__ = ("count", "mark", "nbytes", "number", "origins", "payload", "spilled", "uses", "whole")
+    __slots__ = ("count", "nbytes", "number", "origins", "payload", "spilled", "uses", "whole")
 
-    def __init__(self, number: int, parcel: Parcel, mark: int = 0) -> None:
+    def __init__(self, number: int, parcel: Parcel) -> None:
         self.number = number
         self.count = parcel.count
         self.nbytes = parcel.nbytes
         self.origins = parcel.origins
         self.payload = parcel.payload
-        self.mark = mark  # every source index below is settled on this edge once this frame is through (marked edges only)
         self.uses = 0
         self.whole = 0  # edges on which it waits and nothing of it was cut
         self.spilled = False
