@@ -63,8 +63,7 @@ class Depot:
         """Send the descriptors that a consumer needs for a frame and does not have."""
         refs = payload.refs()
         if refs:
-            for arena, segment, fd in self._keeper.missing(consumer, refs):
-                channel.queue((p.SEGMENT, arena, segment), (), [fd], keep_fds=True)
+            self._show(consumer, channel, refs)
 
     def for_caller(self, channel: Channel, payload: Encoded) -> Encoded:
         """Return a payload as the caller can surely read it, whenever it does."""
@@ -79,8 +78,9 @@ class Depot:
             fds = channel.descriptors.popleft() if channel.descriptors else ()
             accepted = self._keeper.add(sender, header[1], fds)
             channel.queue((p.ACCEPT, header[1], accepted))
-            if accepted:
-                self._show_caller(BufferRef(sender, header[1], 0, 0))
+            caller = self._channel(CALLER)
+            if accepted and caller is not None:
+                self._show(CALLER, caller, [BufferRef(sender, header[1], 0, 0)])
         elif kind == p.LENT:
             self._keeper.hold(_refs(header[1]), sender)
         elif kind == p.RETURNED:
@@ -104,11 +104,10 @@ class Depot:
         self._keeper.close()
         self._spool.close()
 
-    def _show_caller(self, anywhere: BufferRef) -> None:
-        caller = self._channel(CALLER)
-        for arena, segment, fd in self._keeper.missing(CALLER, [anywhere]):
-            if caller is not None and arena != CALLER:
-                caller.queue((p.SEGMENT, arena, segment), (), [fd], keep_fds=True)
+    def _show(self, consumer: int, channel: Channel, refs: Iterable[BufferRef]) -> None:
+        """Send a consumer the descriptors that it does not have."""
+        for arena, segment, fd in self._keeper.missing(consumer, refs):
+            channel.queue((p.SEGMENT, arena, segment), (), [fd], keep_fds=True)
 
     def _credit(self, freed: dict[int, list[BufferRef]]) -> None:
         for number, refs in freed.items():
