@@ -25,7 +25,20 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from .wire import Buffer
 
-__all__ = ["LARGE", "THRESHOLD", "BufferRef", "Builder", "Encoded", "Rows", "Scalars", "Segment", "Token", "encode_tokens", "size_of"]
+__all__ = [
+    "LARGE",
+    "THRESHOLD",
+    "BufferRef",
+    "Builder",
+    "Encoded",
+    "Rows",
+    "Scalars",
+    "Segment",
+    "Token",
+    "cut_segments",
+    "encode_tokens",
+    "size_of",
+]
 
 THRESHOLD = 1 << 16  # bytes from which data are a buffer of their own: less makes small items dear, more copies large ones once more
 SHORT = 1 << 10  # longer text leaves the scalars: cutting decodes those, and nobody wants to decode long texts for that
@@ -47,6 +60,18 @@ class BufferRef(NamedTuple):
 
 
 Segment = Buffer | BufferRef
+
+
+def cut_segments(payload: memoryview, at: int, places: Iterable[Any]) -> tuple[tuple[Segment, ...], int]:
+    """Read segments from the wire: bytes of the payload from ``at`` on, and references; return also where the bytes end."""
+    found: list[Segment] = []
+    for place in places:
+        if type(place) is tuple:
+            found.append(BufferRef(*place))
+            continue
+        found.append(payload[at : at + place])
+        at += place
+    return tuple(found), at
 
 
 class Token:
@@ -185,15 +210,8 @@ class Rows(Encoded):
         _, tags, raw, shares, places = header
         bounds = array("Q", raw)
         at = bounds[-1] - bounds[0]
-        body = payload[:at]
-        buffers: list[Segment] = []
-        for place in places:
-            if type(place) is tuple:
-                buffers.append(BufferRef(*place))
-                continue
-            buffers.append(payload[at : at + place])
-            at += place
-        return cls(tags, body, bounds, tuple(buffers), array("Q", shares))
+        buffers, _ = cut_segments(payload, at, places)
+        return cls(tags, payload[:at], bounds, buffers, array("Q", shares))
 
     @property
     def nbytes(self) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, cast
 
-from .encoded import SCALARS, TEXTS, BufferRef, Encoded, Scalars, Segment, Token, size_of
+from .encoded import SCALARS, TEXTS, BufferRef, Encoded, Scalars, Segment, Token, cut_segments, size_of
 from .encoded import encode_tokens as encode_rows
 from .wire import Buffer
 
@@ -89,14 +89,8 @@ class Packed(Encoded):
         for tag, size, places in rows:
             data = payload[at : at + size]
             at += size
-            buffers: list[Segment] = []
-            for place in places:
-                if type(place) is tuple:
-                    buffers.append(BufferRef(*place))
-                    continue
-                buffers.append(payload[at : at + place])
-                at += place
-            packs.append(Pack(tag, data, tuple(buffers)))
+            buffers, at = cut_segments(payload, at, places)
+            packs.append(Pack(tag, data, buffers))
         return cls([_named(element, packs) for element in elements])
 
     @property

@@ -63,7 +63,7 @@ def test_what_waits_goes_with_what_hurries(box, clock, hurry):
     box.gathers = True
     box.deliver(("result",), (), soon=False)
     if hurry == "a word":
-        box.tell(("word",))
+        box._channel.queue(("word",))
     elif hurry == "a word that others queue":
         box._channel.queue(("word",))
         box.deliver(("result",), (), soon=False)

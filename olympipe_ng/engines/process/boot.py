@@ -12,14 +12,13 @@ from ...plan import EdgePlan, NodePlan, Plan, Role
 from ...transport.by_value import loads_graph
 from ...transport.wire import Channel
 from . import protocol as p
-from .children import OPEN, be_subreaper, die_with_parent, enter_child, flush_streams, fork_child, name_process
+from .children import OPEN, be_subreaper, die_with_parent, enter_child, flush_streams, fork_child, import_for_children, name_process
 from .poller import Poller
 from .starting import Settings, SpawnStarter, TemplateStarter, _adopt, fail_set_up, live_as_worker, prepare
 from .supervisor import supervise
 
 __all__ = ["nursery", "pack_plan", "supervisor", "worker"]
 
-USED = ("cloudpickle.cloudpickle", "ctypes", "encodings.ascii", "logging", "resource")  # by every run, and imported late elsewhere
 HANDED_OVER = 4  # descriptors for a supervisor: the run's socket, the folder, standard output and error
 
 
@@ -68,8 +67,8 @@ def nursery(fd: int) -> None:
     """Stay between runs: fork their supervisors, and import what they needed."""
     enter_child()
     name_process("olympipe warm")
-    for name in USED:
-        importlib.import_module(name)
+    import_for_children()
+    importlib.import_module("cloudpickle.cloudpickle")
     _Nursery(_adopt(fd)).run()
     flush_streams()
     os._exit(0)

@@ -7,9 +7,9 @@ held open hides the sibling's death. So ``enter_child`` resets them, and ``fork_
 
 from __future__ import annotations
 
-import codecs
 import faulthandler
 import gc
+import importlib
 import os
 import random
 import select
@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from ...lazy import lazy
+from ...worker import StageSpec
 
-asyncio = lazy("asyncio")
 ctypes = lazy("ctypes")
 psutil = lazy("psutil")
 
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+USED = ("ctypes", "encodings.ascii", "logging", "resource")  # by every child, and imported late elsewhere
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork
 CATCHABLE = {getattr(signal, name) for name in BLOCKED if hasattr(signal, name)}
@@ -73,12 +74,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
 
 
-def import_for_children(*, coroutines: bool) -> None:
+def import_for_children(specs: Iterable[StageSpec] = ()) -> None:
     """Import what every child needs, here and once: what is missing at a fork is imported in each of them, and in each run again."""
-    codecs.lookup("ascii")
-    _ = ctypes.CDLL
-    if coroutines:
-        _ = asyncio.new_event_loop
+    for name in (*USED, *(["asyncio"] if any(spec.stage.is_async for spec in specs) else [])):
+        importlib.import_module(name)
 
 
 def fork_child(body: Callable[[], int], keep: Iterable[Any] = ()) -> int:

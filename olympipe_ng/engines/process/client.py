@@ -100,7 +100,7 @@ class ProcessEngine:
     def _fork(self, theirs: Channel, settings: Any) -> None:
         job, caller = self._job, os.getpid()
         adopt(job.specs)
-        import_for_children(coroutines=any(spec.stage.is_async for spec in job.specs.values()))
+        import_for_children(job.specs.values())
 
         def body() -> int:
             be_subreaper()

@@ -1,6 +1,7 @@
 """What the supervisor says to the caller: at once, or, to one who wants all results and nothing in between, results in groups.
 
-    tell, deliver ──► queue ──► due? ──► flush
+    deliver ──────────► queue ──► due? ──► flush
+    any other message ────┘                  with it the results go that wait before it
 
 A group saves both sides a waking for each of its frames, which for items of some milliseconds was a tenth of all that a run costs.
 """
@@ -27,18 +28,13 @@ class Outbox:
         self._waiting = 0  # so many bytes of them; more in the queue is something else, which does not wait
         self.gathers = False
 
-    def tell(self, header: tuple[Any, ...], segments: Any = ()) -> None:
-        """Send as soon as the socket takes it."""
-        self._since = None
-        self._channel.queue(header, segments)
-
     def deliver(self, header: tuple[Any, ...], segments: Any, *, soon: bool) -> None:
         """Send a result, with the next ones if that is what the caller wants; ``soon``: it is to be taken at once."""
         before = self._channel.pending
         self._channel.queue(header, segments)
         if soon or not self.gathers:
-            self._since = None
-        elif not before:
+            return  # so it is not among those that wait, and they go with it
+        if not before:
             self._since, self._waiting = time.monotonic(), self._channel.pending
         elif self._since is not None:
             self._waiting += self._channel.pending - before

@@ -193,7 +193,7 @@ def _live_as_template(channel: Channel, graph: bytes, settings: Settings, superv
     failure: BaseException | None = None
     try:
         specs = loads_graph(graph)
-        import_for_children(coroutines=any(spec.stage.is_async for spec in specs.values()))
+        import_for_children(specs.values())
     except BaseException as error:  # the user's modules are imported here: each worker reports it as its set-up
         failure = error
     while (message := channel.receive()) is not None:

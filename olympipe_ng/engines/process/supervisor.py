@@ -97,7 +97,7 @@ class Supervisor(Driver):
     # ------------------------------------------------------------------------------------------------------ the caller
 
     def _tell(self, header: tuple[Any, ...], segments: Any = ()) -> None:
-        self._outbox.tell(header, segments)
+        self._caller.queue(header, segments)
 
     def _from_caller(self, mask: int) -> None:
         for header, payload in self._caller.receive_nowait():
