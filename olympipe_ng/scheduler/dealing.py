@@ -212,10 +212,10 @@ def _dispatch(state: State, node: Node, ticket: Ticket) -> None:
     ticket.begun = state.now
     worker.tickets[ticket.number] = ticket
     state.recount(node)
-    state.say(_order(node, worker, ticket))
+    state.say(_order(state, node, worker, ticket))
 
 
-def _order(node: Node, worker: Worker, ticket: Ticket) -> Dispatch:
+def _order(state: State, node: Node, worker: Worker, ticket: Ticket) -> Dispatch:
     verb = Verb.JUDGE if ticket.judge is not None else ticket.verb
     shared = len(node.workers) * node.plan.lanes > 1
     return Dispatch(
@@ -230,6 +230,7 @@ def _order(node: Node, worker: Worker, ticket: Ticket) -> Dispatch:
         ticket.reserved if node.plan.many else -1,
         ticket.attempt,
         shared and ticket.items > 1,
+        ticket.items > 1 and any(_starves(state, edge) for edge in state.outputs(node)),
         ticket.mark,
         ticket.judge,
         ticket.emitted,

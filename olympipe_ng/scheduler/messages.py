@@ -138,8 +138,7 @@ class Done(NamedTuple):
       With ``retry`` set, the item ``upto`` failed and wants another attempt (``retry`` is the note of this failure).
       With ``note`` set, the item ``upto`` failed for good under ``on_error="raise"``: nothing beyond is run.
     * not ``finished`` and ``waiting``: its allowance is used up; it waits for a ``Grant``. The item ``upto`` may have given outputs already
-      (``emitted`` of them), which are committed with this message.
-    * neither: a prefix, the worker goes on.
+      (``emitted`` of them), which are committed with this message. Neither: a prefix, the worker goes on.
     """
 
     worker: int
@@ -277,6 +276,7 @@ class Dispatch(NamedTuple):
     allowance: int = 0  # outputs it may give before it waits for a Grant; 0: as many as there are items
     attempt: int = 0  # failed attempts of the item before this one
     patience: bool = False  # give the rest back when it takes long: others could take it
+    hurry: bool = True  # somebody has nothing to do until it gives something: tell of what is finished soon
     mark: int = 0
     note: Any = None  # for JUDGE
     emitted: int = 0  # for JUDGE: outputs that the item gave before

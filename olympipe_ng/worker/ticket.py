@@ -26,6 +26,7 @@ from .spec import Codec, Encoding, StageSpec
 __all__ = ["Answers", "Catch", "Outputs", "TicketRun"]
 
 SHIP_SECONDS = 0.005  # after so long the finished part of a ticket is told: more delays its elders' readers, less costs messages
+CALM_SECONDS = 0.019  # the same where nobody has nothing to do until then: less than a frame, so that most are told of once
 PATIENCE = 0.010  # seconds; after so long the rest of a ticket is given back, if others could take it
 LANE_PACE = 5  # times both, where lanes share an interpreter: their tickets are longer, and each message costs all of them
 
@@ -334,7 +335,7 @@ class TicketRun:
 
     def is_due(self, now: float) -> bool:
         """Say whether the finished part is to be told of."""
-        return now - self.shipped > SHIP_SECONDS * self.pace
+        return now - self.shipped > (SHIP_SECONDS * self.pace if self.dispatch.hurry else CALM_SECONDS)
 
     def is_late(self, now: float) -> bool:
         """Say whether others should have the rest, if there are any who could take it."""

@@ -25,22 +25,24 @@ def parcel(lo, count, nbytes=9):
 class OneByOne:
     """A source, a stage that settles what it is dealt, a sink."""
 
-    def __init__(self, queue_size):
+    def __init__(self, queue_size, workers=1):
         nodes = (
             SOURCE,
-            NodePlan(1, "stage", Role.STAGE, inputs=(0,), outlets=((1,),)),
+            NodePlan(1, "stage", Role.STAGE, inputs=(0,), outlets=((1,),), workers=workers),
             NodePlan(2, "sink", Role.SINK, inputs=(1,)),
         )
         self.scheduler = Scheduler(Plan(nodes, (EdgePlan(0, 0, 0, 1, 0, queue_size), EdgePlan(1, 1, 0, 2, 0, queue_size))))
         self.pulled = []
         self.drawn = 0
         self.delivered = []
+        self.lying = 0  # items that the consumer has not taken
         self.dispatches = []
         self.take(self.scheduler.start(0.0))
 
     def take(self, commands):
         self.pulled += [command.upto for command in only(Pull, commands)]
         self.delivered += [(command.lo, command.soon) for command in only(Deliver, commands)]
+        self.lying += sum(command.hi - command.lo for command in only(Deliver, commands))
         self.dispatches += only(Dispatch, commands)
         for command in only(StartWorker, commands):
             self.tell(WorkerReady(command.worker, 4711))
@@ -53,14 +55,20 @@ class OneByOne:
         count, self.drawn = self.pulled[-1] - self.drawn, self.pulled[-1]
         self.tell(SourceFrame(0, parcel(self.drawn - count, count)))
 
-    def settle(self, nbytes=9):
-        """Settle the oldest ticket in hand, of one dear item."""
+    def consume(self, left=0):
+        """Take what was delivered, but ``left`` items."""
+        count, self.lying = self.lying - left, left
+        self.tell(Took(2, count))
+
+    def settle(self, nbytes=9, seconds=0.015):
+        """Settle the oldest ticket in hand, of dear items."""
         while not self.dispatches:
             self.draw()
         ticket = self.dispatches.pop(0)
         count = ticket.hi - ticket.lo
         outputs = ((0, parcel(ticket.lo, count, nbytes)),)
-        self.tell(Done(ticket.worker, ticket.ticket, ticket.hi, outputs, counts=Counts(count), busy=0.005 * count))
+        self.tell(Done(ticket.worker, ticket.ticket, ticket.hi, outputs, counts=Counts(count), busy=seconds * count))
+        return ticket
 
 
 @pytest.mark.parametrize(("nbytes", "unasked"), [(9, range(40, 50)), (1 << 20, range(1))])
@@ -100,3 +108,25 @@ def test_a_source_is_asked_for_several_items_together():
     steps = [after - before for before, after in itertools.pairwise(run.pulled[begun:])]
     assert len(steps) > 4
     assert min(steps) >= 4
+
+
+@pytest.mark.parametrize(("workers", "most"), [(1, 4), (2, 1)])
+def test_a_stage_s_only_worker_is_dealt_twenty_milliseconds_of_work_at_once(workers, most):
+    """Several are dealt five at most: what one has in hand the others cannot take."""
+    run = OneByOne(queue_size=1000, workers=workers)
+    tickets = [run.settle(seconds=0.005) for _ in range(20)]
+    assert max(ticket.hi - ticket.lo for ticket in tickets) == most
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_ticket_is_in_a_hurry_only_while_somebody_has_nothing_until_it_gives_something(left):
+    run = OneByOne(queue_size=8)
+    for _ in range(10):
+        run.settle(seconds=0.005)
+        run.consume()
+    while run.dispatches:
+        run.settle(seconds=0.005)
+    run.consume(left)
+    run.draw()
+    assert run.dispatches[0].hi - run.dispatches[0].lo > 1
+    assert run.dispatches[0].hurry is not bool(left)
