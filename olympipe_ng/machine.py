@@ -12,12 +12,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 __all__ = ["memory_limit", "usable_cpus"]
 
-GROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
+GROUPS = "/sys/fs/cgroup"
+MEMBERSHIP = "/proc/self/cgroup"
 
 
 def usable_cpus() -> int:
@@ -28,32 +27,34 @@ def usable_cpus() -> int:
 
 def memory_limit() -> int | None:
     """Return the bytes that this process's control groups allow it, ``None`` without a limit."""
-    texts = [_read(group / name) for group in _groups("memory") for name in ("memory.max", "memory.limit_in_bytes")]
+    texts = [_read(f"{group}/{name}") for group in _groups("memory") for name in ("memory.max", "memory.limit_in_bytes")]
     return min((int(text) for text in texts if text.isdecimal()), default=None)
 
 
 def _quotas() -> Iterator[float]:
     """Yield the cores that each group allows."""
     for group in _groups("cpu"):
-        quota, _, period = _read(group / "cpu.max").partition(" ")
+        quota, _, period = _read(f"{group}/cpu.max").partition(" ")
         if not quota:
-            quota, period = _read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")
+            quota, period = _read(f"{group}/cpu.cfs_quota_us"), _read(f"{group}/cpu.cfs_period_us")
         if quota.isdecimal() and period.isdecimal():  # neither "max" nor -1
             yield int(quota) / int(period)
 
 
-def _groups(controller: str) -> Iterator[Path]:
+def _groups(controller: str) -> Iterator[str]:
     """Yield the folders of the groups that this process is in, for one controller, and of those around them."""
     for line in _read(MEMBERSHIP).splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers or controller in controllers.split(","):
-            root = GROUPS / controller if controllers else GROUPS
-            own = root / path.lstrip("/")
-            yield from (group for group in (own, *own.parents) if group.is_relative_to(root))
+            root, group = f"{GROUPS}/{controller}" if controllers else GROUPS, path.strip("/")
+            while group:
+                yield f"{root}/{group}"
+                group = os.path.dirname(group)
+            yield root
 
 
-def _read(file: Path) -> str:
+def _read(path: str) -> str:
     """Return a file's text, empty where there is none: no such limit, or no such system."""
-    with suppress(OSError):
-        return file.read_text().strip()
+    with suppress(OSError), open(path, encoding="utf-8") as file:
+        return file.read().strip()
     return ""

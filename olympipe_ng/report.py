@@ -12,8 +12,8 @@ Considered and refused: naming a bottleneck in every run (where no stage is busy
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from . import units
 from .lazy import lazy
@@ -30,8 +30,7 @@ KEPT = 1000  # failures of which there is more than a number
 NAME = 22  # characters of a stage's name in the table
 
 
-@dataclass(frozen=True)
-class Bottleneck:
+class Bottleneck(NamedTuple):
     """The stage that the others wait for."""
 
     number: int
@@ -102,8 +101,7 @@ class RunReport:
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers as plain dicts, lists, strings and numbers."""
         slow = self.bottleneck
-        described = asdict(self.statistics)
-        return {**described, "bottleneck": None if slow is None else {**asdict(slow), "text": str(slow)}}
+        return {**_described(self.statistics), "bottleneck": None if slow is None else {**_described(slow), "text": str(slow)}}
 
     def to_json(self, indent: int | None = None) -> str:
         """Return ``to_dict()`` as JSON."""
@@ -118,6 +116,15 @@ class RunReport:
 def make_report(statistics: Statistics) -> RunReport:
     """Make the report of a run, or of a run so far."""
     return RunReport(statistics)
+
+
+def _described(value: Any) -> Any:
+    """Return named tuples as dicts, all the way down."""
+    if not isinstance(value, tuple):
+        return value
+    if hasattr(value, "_asdict"):
+        return {name: _described(each) for name, each in value._asdict().items()}
+    return [_described(each) for each in value]
 
 
 def _headline(run: Statistics) -> str:

@@ -13,8 +13,8 @@ from olympipe_ng.options import RunConfig
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
     """Write the membership, and files by their path below the mount; with 64 cores by affinity."""
-    monkeypatch.setattr(machine, "GROUPS", tmp_path / "mount")
-    monkeypatch.setattr(machine, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(machine, "GROUPS", str(tmp_path / "mount"))
+    monkeypatch.setattr(machine, "MEMBERSHIP", str(tmp_path / "membership"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
 
     def write(membership, **files):

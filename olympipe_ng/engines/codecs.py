@@ -15,6 +15,7 @@ from ..transport.by_value import ByValue
 from ..transport.encoding import BufferRef, Encoded, Encoder, Memory, Store, decode, encode_tokens
 from ..transport.exceptions import dump_exception
 from ..transport.explain import explain_unpicklable
+from ..transport.importable import take_stock
 from ..transport.packing import TogetherEncoder
 from ..worker.spec import Codec, Encoding
 
@@ -23,7 +24,7 @@ __all__ = ["EncodedCodec", "HubCodec", "ObjectCodec"]
 
 def _shared() -> ByValue:
     """Make pickling rules for receivers in this very process."""
-    return ByValue(shared=True)
+    return ByValue(stock=take_stock())
 
 
 class EncodedCodec:
@@ -89,7 +90,7 @@ class HubCodec:
         return _TokenEncoder()
 
     def dump_exception(self, error: BaseException) -> bytes | None:
-        return dump_exception(error, ByValue(shared=True))
+        return dump_exception(error, _shared())
 
 
 class _Held:
@@ -149,7 +150,7 @@ class ObjectCodec:
         return _Held()
 
     def dump_exception(self, error: BaseException) -> bytes | None:
-        return dump_exception(error, ByValue(shared=True))
+        return dump_exception(error, _shared())
 
 
 if TYPE_CHECKING:

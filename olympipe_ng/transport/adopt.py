@@ -17,7 +17,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from ..lazy import lazy
-from .importable import Importable
+from .importable import Importable, Stock
 
 __all__ = ["adopt"]
 
@@ -28,9 +28,9 @@ LEAVES = (int, float, complex, bool, str, bytes, bytearray, range, ModuleType, C
 HEAP_TYPE = 1 << 9  # made by a class statement or its like
 
 
-def adopt(graph: Any) -> None:
+def adopt(graph: Any, stock: Stock) -> None:
     """Number the local classes that ``graph`` reaches, and those of ``__main__`` and other modules that cannot be imported."""
-    importable = Importable(shared=True)
+    importable = Importable(stock)
     seen: dict[int, Any] = {}  # the objects are kept, so that no id is taken twice
     waiting = [graph]
     while waiting and len(seen) < MOST:

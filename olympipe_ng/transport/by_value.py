@@ -10,7 +10,7 @@
 * The number is cloudpickle's own *class tracker id*, so a class that comes home, by whatever way, is the caller's own class, and is never
   written to again: ``lookup`` prefers the class that this process has, a blob is loaded only where there is none.
 * Functions go by value each time: their closures are data.
-* ``shared=True`` (fork): what ``__main__`` and the loaded modules held when the ``ByValue`` was made is imported by name by the receivers.
+* With a ``stock`` (fork): what ``__main__`` and the loaded modules held before the fork is imported by name by the receivers.
   Before the fork, ``adopt(graph)`` numbers the local classes that the graph reaches, else each worker would number its own copies.
 
 Considered and refused: ``register_pickle_by_value`` (global, and modules as a whole); ``persistent_id`` (a Python call per object);
@@ -33,7 +33,7 @@ from typing import Any, cast
 
 from ..lazy import lazy
 from .arrays import is_plain_array, reduce_nested
-from .importable import Importable
+from .importable import Importable, Stock
 from .wrappers import CACHED, reduce_wrapper
 
 __all__ = ["PICKLE_ERRORS", "ByValue", "NeedsFullPickler", "forget", "learn", "loads_graph", "lookup"]
@@ -150,9 +150,9 @@ def loads_graph(data: bytes) -> Any:
 class ByValue:
     """Decides for one run what goes by name and what by value, and makes picklers that act so. For one thread at a time."""
 
-    def __init__(self, define: Define | None = None, *, shared: bool = False) -> None:
+    def __init__(self, define: Define | None = None, stock: Stock | None = None) -> None:
         self._define = define or (lambda uid, blob: None)
-        self._importable = Importable(shared=shared)
+        self._importable = Importable(stock)
         self._reductions: dict[int, tuple[type, Any]] = {}  # by id: a metaclass may define strange equality; the class keeps its id taken
         self._named: dict[int, Any] = {}  # functions that go by name: those that rebuild are met in nearly every item
         self._defined: set[str] = set()

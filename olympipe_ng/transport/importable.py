@@ -3,7 +3,7 @@
 * Its module is found there: by the finders of a fresh interpreter with the same ``sys.path``, at the same file.
   ``__main__`` never is: nobody runs it again.
 * And the module's own path leads to this very object, which a local class, a lambda or a replaced function does not.
-* With ``shared`` (the receivers are forks of this process) also what the loaded modules held when ``Importable`` was made.
+* Forks of one process also have the modules that it had loaded, and what its ``__main__`` held: the ``Stock`` taken before the first fork.
 
 The finding costs a look at the disk, so it is remembered for each module.
 
@@ -15,20 +15,33 @@ from __future__ import annotations
 import os
 import sys
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Importable"]
+__all__ = ["Importable", "Stock", "take_stock"]
 
 ANYWHERE = frozenset(sys.stdlib_module_names) | {"olympipe_ng", "builtins"}
 
 
-class Importable:
-    """Answers for one set of receivers."""
+class Stock(NamedTuple):
+    """What the forks of a process have from it. It is taken once, before: to look at every module costs a fork a page for each."""
 
-    def __init__(self, *, shared: bool) -> None:
+    modules: dict[str, int]  # by name: the module's id
+    main: dict[str, Any]  # classes and functions of ``__main__``
+
+
+def take_stock() -> Stock:
+    """Note down what a fork of this process would have now; of ``__main__`` nothing else, so that nobody's data are kept alive."""
+    main = sys.modules.get("__main__")
+    names = {name: value for name, value in list(vars(main).items()) if isinstance(value, (type, FunctionType))} if main else {}
+    return Stock({name: id(module) for name, module in list(sys.modules.items())}, names)
+
+
+class Importable:
+    """Answers for one set of receivers; ``stock``: they are forks, and have this."""
+
+    def __init__(self, stock: Stock | None = None) -> None:
         self._modules: dict[str, bool] = {}
-        self._shared = {name: id(module) for name, module in list(sys.modules.items())} if shared else {}
-        self._main = _main_names() if shared else {}
+        self._stock = stock or Stock({}, {})
 
     def __call__(self, obj: Any) -> bool:
         """Tell whether this class or function goes by name."""
@@ -42,23 +55,17 @@ class Importable:
         """Tell whether the receivers have this module (and in ``__main__``, whether it had ``path`` before the fork)."""
         if name == "__main__":
             top = path.partition(".")[0]
-            return not path or (top in self._main and self._main[top] is getattr(module, top, None))
+            return not path or (top in self._stock.main and self._stock.main[top] is getattr(module, top, None))
         if sys.modules.get(name) is not module:
             return False
         known = self._modules.get(name)
         if known is None:
-            known = self._modules[name] = self._shared.get(name) == id(module) or _found_elsewhere(name, module)
+            known = self._modules[name] = self._stock.modules.get(name) == id(module) or _found_elsewhere(name, module)
         return known
 
     def found(self) -> list[str]:
         """Return the modules that were asked for, and that receivers have."""
         return [name for name, known in self._modules.items() if known]
-
-
-def _main_names() -> dict[str, Any]:
-    """Return what ``__main__`` defines now; only classes and functions, so that nobody's data are kept alive."""
-    main = sys.modules.get("__main__")
-    return {name: value for name, value in list(vars(main).items()) if isinstance(value, (type, FunctionType))} if main else {}
 
 
 def _follow(module: ModuleType, path: str) -> Any:

@@ -30,8 +30,7 @@ def photographs(**options: Any) -> StillRun:
 
 
 def report(run: StillRun, *, cores: int = 8) -> RunReport:
-    statistics = run.statistics()
-    object.__setattr__(statistics, "cores", cores)  # those of the machine would decide the hint
+    statistics = run.statistics()._replace(cores=cores)  # those of the machine would decide the hint
     return make_report(statistics)
 
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -64,9 +63,9 @@ def test_an_empty_run_is_all_zeros(elapsed: float) -> None:
 def test_nothing_in_it_can_be_changed() -> None:
     """What was true at a moment stays what it was."""
     statistics = StillRun([Pipeline([])]).statistics()
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         statistics.done = 5  # type: ignore[misc]
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         statistics.stages[0].items_in = 5  # type: ignore[misc]
 
 

@@ -18,10 +18,10 @@ from olympipe_ng.transport.wire import Channel  # noqa: E402
 class Speaker:
     """Sends and receives items, with the definitions of their classes."""
 
-    def __init__(self, channel, *, shared=False):
+    def __init__(self, channel, stock=None):
         self.channel = channel
         self.defined = []
-        self.by_value = ByValue(self._define, shared=shared)
+        self.by_value = ByValue(self._define, stock)
         self.encoder = Encoder(self.by_value)
 
     def _define(self, uid, blob):

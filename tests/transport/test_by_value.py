@@ -18,7 +18,7 @@ from olympipe_ng.transport import by_value as module
 from olympipe_ng.transport.adopt import adopt
 from olympipe_ng.transport.by_value import ByValue, learn, loads_graph, lookup
 from olympipe_ng.transport.encoding import Encoded, Encoder, decode
-from olympipe_ng.transport.importable import Importable
+from olympipe_ng.transport.importable import Importable, take_stock
 from olympipe_ng.transport.wire import channel_pair
 from tests.transport.peer import Peer, Speaker, serve
 
@@ -259,13 +259,13 @@ def test_a_fork_knows_the_classes_that_were_adopted():
     def work(item):
         return Local() if isinstance(item, Local) else "another class"
 
-    adopt([{"stage": functools.partial(work)}])
+    adopt([{"stage": functools.partial(work)}], take_stock())
     left, right = channel_pair()
-    caller = Speaker(left, shared=True)
+    caller = Speaker(left, take_stock())
     pid = os.fork()
     if not pid:
         left.close()
-        serve(Speaker(right, shared=True), work)
+        serve(Speaker(right, take_stock()), work)
         os._exit(0)
     right.close()
     caller.say([Local(), Importable_])
@@ -289,7 +289,7 @@ def test_adopting_looks_at_no_more_than_it_must():
     def use():
         return unset, Hidden
 
-    adopt([list(range(10**6)), threading.Lock(), {"f": [Hidden().method]}, use, sys.modules[__name__]])
+    adopt([list(range(10**6)), threading.Lock(), {"f": [Hidden().method]}, use, sys.modules[__name__]], take_stock())
     assert module.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(Local)
     assert module.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(Importable_) is None
     unset = None
@@ -313,7 +313,7 @@ def test_importable_things_go_by_name():
 
 def test_importable_asks_the_finders():
     """A module's presence here says nothing of there: only what a fresh interpreter would find goes by name."""
-    importable = Importable(shared=False)
+    importable = Importable()
     made = types.ModuleType("made_here")
     made.function = types.FunctionType(identity.__code__, vars(made), "function")
     made.function.__module__ = "made_here"
@@ -321,7 +321,7 @@ def test_importable_asks_the_finders():
     sys.modules["made_here"] = made
     try:
         assert not importable(made.function)
-        assert Importable(shared=True)(made.function)
+        assert Importable(take_stock())(made.function)
     finally:
         del sys.modules["made_here"]
     assert importable(functools.partial)
@@ -340,7 +340,7 @@ def test_a_module_of_the_same_name_elsewhere_is_another(tmp_path):
     sys.modules["iniconfig"] = hiding
     try:
         spec.loader.exec_module(hiding)
-        assert not Importable(shared=False)(hiding.f)
+        assert not Importable()(hiding.f)
     finally:
         del sys.modules["iniconfig"]
         if before is not None:
@@ -360,7 +360,7 @@ def test_shared_main_is_what_it_held_at_the_fork(monkeypatch):
     for kind in (Early, Late):
         kind.__module__, kind.__qualname__ = "__main__", kind.__name__
     monkeypatch.setattr(main, "Early", Early, raising=False)
-    importable = Importable(shared=True)
+    importable = Importable(take_stock())
     monkeypatch.setattr(main, "Late", Late, raising=False)
     assert importable(Early)
     assert not importable(Late)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from olympipe_ng.transport import spill
 from olympipe_ng.transport.by_value import ByValue
 from olympipe_ng.transport.encoding import BufferRef, Encoder, decode
+from olympipe_ng.transport.importable import take_stock
 from olympipe_ng.transport.spill import Space, Spool
 
 
 def encode(*items):
-    encoder = Encoder(ByValue(shared=True))
+    encoder = Encoder(ByValue(stock=take_stock()))
     for item in items:
         encoder.add(item)
     return encoder.take()
@@ -68,7 +69,7 @@ def test_what_lay_in_shared_memory_is_written_out(spool):
             raise AssertionError("nothing is thrown away")
 
     memory = Memory()
-    encoder = Encoder(ByValue(shared=True), memory)
+    encoder = Encoder(ByValue(stock=take_stock()), memory)
     encoder.add(b"x" * 200_000)
     payload = encoder.take()
     assert payload.refs()

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ...lazy import lazy
@@ -18,7 +20,7 @@ from ...plan import Plan, Role
 
 ctypes = lazy("ctypes")
 
-__all__ = ["cap_threads", "environment", "threads_of_run", "threads_of_stage"]
+__all__ = ["cap_threads", "environment", "prepare_cap", "threads_of_run", "threads_of_stage"]
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
 PREFIXES, SUFFIXES = ("openblas", "scipy_openblas"), ("", "64_", "_64", "64")  # of builds that rename their functions
@@ -47,14 +49,33 @@ def environment(threads: int) -> dict[str, str]:
     return values
 
 
+def prepare_cap(threads: int) -> None:
+    """Do what ``cap_threads`` would do in each child, here and once: nothing that starts or ends a thread."""
+    if threads:
+        _cap_what_comes(threads)
+        _found()
+
+
 def cap_threads(threads: int) -> None:
     """Cap this process: what it will load, and what it has loaded."""
-    if not threads:
-        return
-    os.environ.update(dict.fromkeys(VARIABLES, str(threads)))
-    if sys.platform == "linux" and "numpy" in sys.modules:
-        for path in _loaded("openblas"):
-            _ask(path, threads)
+    if threads:
+        _cap_what_comes(threads)
+        for set_threads in _found():
+            set_threads(threads)
+
+
+def _cap_what_comes(threads: int) -> None:
+    for name in VARIABLES:
+        if os.environ.get(name) != str(threads):
+            os.environ[name] = str(threads)
+
+
+@cache
+def _found() -> list[Callable[[int], object]]:
+    """Find how those are told that are loaded when this process, or the one it was forked from, begins."""
+    if sys.platform != "linux" or "numpy" not in sys.modules:
+        return []
+    return [function for path in _loaded("openblas") if (function := _setter(path)) is not None]
 
 
 def _loaded(word: str) -> set[str]:
@@ -62,14 +83,10 @@ def _loaded(word: str) -> set[str]:
         return {line[line.index("/") :].strip() for line in file if word in line and "/" in line and ".so" in line}
 
 
-def _ask(path: str, threads: int) -> None:
+def _setter(path: str) -> Callable[[int], object] | None:
     try:
         library = ctypes.CDLL(path)
     except OSError:
-        return  # mapped, but not to be loaded again: deleted meanwhile
-    for prefix in PREFIXES:
-        for suffix in SUFFIXES:
-            function = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
-            if function is not None:
-                function(threads)
-                return
+        return None  # mapped, but not to be loaded again: deleted meanwhile
+    names = [f"{prefix}_set_num_threads{suffix}" for prefix in PREFIXES for suffix in SUFFIXES]
+    return next((function for name in names if (function := getattr(library, name, None)) is not None), None)

@@ -173,7 +173,7 @@ def worker(fd: int) -> None:
         except BaseException as error:  # the user's modules are imported here
             status = fail_set_up(channel, node, error)
         else:
-            status = live_as_worker(channel, number, place, spec, settings, shared=False)
+            status = live_as_worker(channel, number, place, spec, settings)
     finally:
         flush_streams()
         os._exit(status)

@@ -20,6 +20,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NoReturn
 
 from ...lazy import lazy
@@ -46,7 +47,9 @@ __all__ = [
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 USED = ("ctypes", "encodings.ascii", "logging", "resource")  # by every child, and imported late elsewhere
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+WARNS = sys.version_info >= (3, 12)  # of a fork beside threads
 BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork
+SIGNALS = [int(number) for number in signal.valid_signals()]
 CATCHABLE = {getattr(signal, name) for name in BLOCKED if hasattr(signal, name)}
 
 OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -78,10 +81,13 @@ def import_for_children(specs: Iterable[StageSpec] = ()) -> None:
     """Import what every child needs, here and once: what is missing at a fork is imported in each of them, and in each run again."""
     for name in (*USED, *(["asyncio"] if any(spec.stage.is_async for spec in specs) else [])):
         importlib.import_module(name)
+    if sys.platform == "linux":
+        _prctl()
 
 
-def fork_child(body: Callable[[], int], keep: Iterable[Any] = ()) -> int:
-    """Fork; the child runs ``body`` and leaves with its result. Signals are blocked over the fork, so none is handled half-way."""
+def fork_child(body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool = False) -> int:
+    """Fork; the child runs ``body`` and leaves with its result. Signals are blocked over the fork, so none is handled half-way.
+    ``ours``: this process has itself been reset, and its child inherits that."""
     flush_streams()
     kept = list(keep)
     for channel in kept:
@@ -90,7 +96,7 @@ def fork_child(body: Callable[[], int], keep: Iterable[Any] = ()) -> int:
     try:
         pid = _fork_quietly()
         if pid == 0:
-            _live(body, blocked)
+            _live(body, blocked, ours=ours)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     for channel in kept:
@@ -131,15 +137,19 @@ def _fork_again(body: Callable[[], int], blocked: Iterable[Any], reading: int, w
 
 def _fork_quietly() -> int:
     """Fork without the warning that there are threads: whoever decided to fork has looked at them."""
+    if not WARNS:
+        return os.fork()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
 
-def _live(body: Callable[[], int], blocked: Iterable[Any]) -> NoReturn:
+def _live(body: Callable[[], int], blocked: Iterable[Any], *, ours: bool = False) -> NoReturn:
     status = 1
     try:
-        enter_child()
+        if not ours:
+            enter_child()
+        gc.freeze()
         signal.pthread_sigmask(signal.SIG_SETMASK, set(blocked) - CATCHABLE)
         status = body()
     except BaseException:  # the border of the process: nothing may return into the caller's frames
@@ -156,7 +166,6 @@ def enter_child() -> None:
     _replace_standard_input()
     if faulthandler.is_enabled() or sys.stderr is not None:
         _enable_faulthandler()
-    gc.freeze()
 
 
 def _replace_standard_input() -> None:
@@ -179,7 +188,7 @@ def _enable_faulthandler() -> None:
 def _reset_signals() -> None:
     """Give every signal its default; an interrupt does nothing here (a handler, not SIG_IGN, which exec would hand on)."""
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
+    for number in SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _do_nothing)
@@ -205,7 +214,7 @@ def flush_streams() -> None:
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when ``parent`` ends, whatever it is doing; elsewhere than on Linux a thread watches."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _prctl()(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
     else:
@@ -222,7 +231,13 @@ def _watch_parent(parent: int) -> None:
 def be_subreaper() -> None:
     """Become the parent of what our children leave behind, so that it can be ended too."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _prctl()(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@cache
+def _prctl() -> Any:
+    """Find it once: what is forked from here has it."""
+    return ctypes.CDLL(None, use_errno=True).prctl
 
 
 def reseed() -> None:

@@ -25,6 +25,7 @@ from ...transport.adopt import adopt
 from ...transport.by_value import ByValue
 from ...transport.encoding import Encoded
 from ...transport.explain import explain_unpicklable
+from ...transport.importable import Stock, take_stock
 from ...transport.wire import Channel, channel_pair
 from ..codecs import EncodedCodec
 from ..contract import Delivered, Job
@@ -53,10 +54,10 @@ class ProcessEngine:
         self._host = job.host
         self._method = choose_method(job.config.start_method)
         self._lock = threading.Lock()
-        shared = self._method == "fork"
+        stock = self._stock = take_stock() if self._method == "fork" else None
         self._shared = SharedMemory(CALLER, self._write, complain=job.host.warn, maps=not is_address_space_limited())
         self.codec: Any = EncodedCodec(
-            lambda: ByValue(self._define, shared=shared),
+            lambda: ByValue(self._define, stock),
             store=self._shared,
             memory=self._shared,
             zero_copy=job.config.zero_copy,
@@ -91,21 +92,21 @@ class ProcessEngine:
         self._channel = Channel(mine._sock, self._lock)
         OPEN.add(self._channel)
         settings = take_settings(self._method, self._job.config, threads_of_run(self._job.config.blas_threads, self._job.plan))
-        if self._method == "fork":
-            self._fork(theirs, settings)
+        if self._stock is not None:
+            self._fork(theirs, settings, self._stock)
         else:
             self._exec(theirs, settings)
         theirs.close()
 
-    def _fork(self, theirs: Channel, settings: Any) -> None:
+    def _fork(self, theirs: Channel, settings: Any, stock: Stock) -> None:
         job, caller = self._job, os.getpid()
-        adopt(job.specs)
+        adopt(job.specs, stock)
         import_for_children(job.specs.values())
 
         def body() -> int:
             be_subreaper()
             name_process("olympipe_ng")
-            starter = ForkStarter(job.specs, settings)
+            starter = ForkStarter(job.specs, settings, stock)
             OPEN.add(theirs)
             return supervise(theirs, job.plan, dict(job.specs), starter, caller)
 
@@ -131,7 +132,7 @@ class ProcessEngine:
         """Pickle what workers need, and apart from it what the hub needs, which holds nothing of the user's."""
         hub = {number: spec for number, spec in self._job.specs.items() if spec.plan.hub}
         users = {number: spec for number, spec in self._job.specs.items() if not spec.plan.hub}
-        by_value = ByValue(shared=False)
+        by_value = ByValue()
         try:
             dumped = by_value.dumps_graph(users), by_value.dumps_graph(hub)
             self._modules = by_value.named_modules()

@@ -17,7 +17,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from ...lazy import lazy
@@ -25,7 +25,7 @@ from . import protocol as p
 
 logging = lazy("logging")
 
-__all__ = ["LogDesk", "is_own_stream", "relay"]
+__all__ = ["LogDesk", "handler_class", "is_own_stream", "relay"]
 
 DESK = 10_000  # records that may wait; more holds more memory behind a slow handler, less drops sooner
 CLOSE_SECONDS = 1.0  # for what waits at the end of a run
@@ -40,7 +40,7 @@ FIELDS = ("name", "levelno", "pathname", "lineno", "msg", "func", "sinfo")
 
 def relay(send: Send, own_streams: tuple[bool, bool]) -> None:
     """Have this worker's records and lines go to the caller."""
-    handler = _make_handler(send)
+    handler = handler_class()(send)
     for logger in [logging.getLogger(), *list(logging.getLogger().manager.loggerDict.values())]:
         if getattr(logger, "handlers", None):
             logger.handlers = []
@@ -73,17 +73,24 @@ def _write_whole(number: int, text: str) -> None:
         data = data[os.write(number, data) :]
 
 
-def _make_handler(send: Send) -> Any:
+@cache
+def handler_class() -> Any:
+    """Make the class late: its base comes with logging."""
+
     class RelayHandler(logging.Handler):  # type: ignore[misc,name-defined]
         """Sends records as plain data: the texts, not the objects."""
 
+        def __init__(self, send: Send) -> None:
+            super().__init__()
+            self._send = send
+
         def emit(self, record: Any) -> None:
             try:
-                send((p.LOG, *plain_record(record)))
+                self._send((p.LOG, *plain_record(record)))
             except Exception:  # as every handler: what is wrong with a record must not fail the item
                 self.handleError(record)
 
-    return RelayHandler()
+    return RelayHandler
 
 
 def plain_record(record: Any) -> tuple[Any, ...]:

@@ -18,19 +18,19 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ...failures import Kind, Note
 from ...lazy import lazy
 from ...transport.by_value import loads_graph
+from ...transport.importable import Stock
 from ...transport.wire import Channel, channel_pair
 from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
-from .blas import cap_threads, environment, threads_of_stage
+from .blas import cap_threads, environment, prepare_cap, threads_of_stage
 from .children import OPEN, die_with_parent, fork_child, fork_grandchild, import_for_children, name_process, reseed
-from .logs import is_own_stream, relay
+from .logs import handler_class, is_own_stream, relay
 from .worker import WorkerProcess
 
 subprocess = lazy("subprocess")
@@ -74,7 +74,8 @@ def _may_fork() -> bool:
     native = len(os.listdir("/proc/self/task")) - 1
     if not native:
         return True
-    maps = Path("/proc/self/maps").read_text(errors="replace")
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        maps = file.read()
     return any(pool in maps for pool in SAFE_POOLS) and not any(library in maps for library in UNSAFE_LIBRARIES)
 
 
@@ -106,9 +107,12 @@ class ForkStarter:
 
     close_in_child: Callable[[], None] = staticmethod(_nothing)
 
-    def __init__(self, specs: Mapping[int, StageSpec], settings: Settings) -> None:
+    def __init__(self, specs: Mapping[int, StageSpec], settings: Settings, stock: Stock) -> None:
         self._specs = specs
         self._settings = settings
+        self._stock = stock
+        prepare_cap(settings.blas_threads)  # in the supervisor, once: what is done after a fork is done in each child
+        handler_class()
 
     def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
         mine, theirs = channel_pair()
@@ -118,10 +122,10 @@ class ForkStarter:
             mine.close()
             self.close_in_child()
             die_with_parent(supervisor)
-            return live_as_worker(theirs, worker, number, self._specs[node], self._settings, shared=True)
+            return live_as_worker(theirs, worker, number, self._specs[node], self._settings, self._stock)
 
         OPEN.add(mine)
-        pid = fork_child(body, keep=[theirs])
+        pid = fork_child(body, keep=[theirs], ours=True)
         OPEN.discard(theirs)
         theirs.close()
         return mine, pid
@@ -182,7 +186,7 @@ def begin_template(graph: bytes, settings: Settings) -> tuple[Channel, int]:
         name_process("olympipe forks")
         return _live_as_template(theirs, graph, settings, supervisor)
 
-    pid = fork_child(body)
+    pid = fork_child(body, ours=True)
     theirs.close()
     return mine, pid
 
@@ -216,7 +220,7 @@ def _fork_twice(
         die_with_parent(supervisor)
         if failure is not None:
             return fail_set_up(channel, node, failure)
-        return live_as_worker(channel, worker, number, specs[node], settings, shared=False)
+        return live_as_worker(channel, worker, number, specs[node], settings)
 
     pid = fork_grandchild(life)
     os.close(fd)
@@ -295,14 +299,14 @@ def fail_set_up(channel: Channel, node: int, error: BaseException) -> int:
     return 1
 
 
-def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, settings: Settings, *, shared: bool) -> int:
-    """Be a worker, until told to stop."""
+def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, settings: Settings, stock: Stock | None = None) -> int:
+    """Be a worker, until told to stop; ``stock``: it inherited this, as the run's other processes did."""
     name_process(spec.plan.label)
     reseed()
-    if not shared:
+    if stock is None:
         _filter_warnings(settings)  # once more: the graph brought its modules
     cap_threads(threads_of_stage(spec.stage.config.blas_threads, settings.blas_threads))
-    process = WorkerProcess(channel, worker, number, spec, shared=shared, zero_copy=settings.zero_copy, together=settings.together)
+    process = WorkerProcess(channel, worker, number, spec, stock=stock, zero_copy=settings.zero_copy, together=settings.together)
     relay(process.say, settings.own_streams)
     return process.run()
 

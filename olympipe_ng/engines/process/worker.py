@@ -18,6 +18,7 @@ from typing import Any
 from ...failures import Kind
 from ...scheduler import messages as m
 from ...transport.by_value import ByValue
+from ...transport.importable import Stock
 from ...transport.wire import Channel
 from ...worker import NOBODY, Hands, StageSpec, StageWorker, drive
 from ..codecs import EncodedCodec
@@ -44,7 +45,7 @@ class WorkerProcess:
     """The life of a worker, from its socket to its exit status."""
 
     def __init__(
-        self, channel: Channel, worker: int, number: int, spec: StageSpec, *, shared: bool, zero_copy: bool, together: bool
+        self, channel: Channel, worker: int, number: int, spec: StageSpec, *, stock: Stock | None, zero_copy: bool, together: bool
     ) -> None:
         self._channel = channel
         self._worker = worker
@@ -54,7 +55,7 @@ class WorkerProcess:
         pump = None if self._lanes else self._await_one
         self._shared = WorkerMemory(worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump)
         self._codec = PartCodec(
-            lambda: ByValue(self._define, shared=shared),
+            lambda: ByValue(self._define, stock),
             store=self._shared,
             memory=self._shared,
             zero_copy=zero_copy if own is None else own,
