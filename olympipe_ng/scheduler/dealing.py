@@ -229,7 +229,7 @@ def _order(state: State, node: Node, worker: Worker, ticket: Ticket) -> Dispatch
         ticket.origins,
         ticket.reserved if node.plan.many else -1,
         ticket.attempt,
-        shared and ticket.items > 1,
+        node.patience(ticket.items) if shared and ticket.items > 1 else 0.0,
         ticket.items > 1 and any(_starves(state, edge) for edge in state.outputs(node)),
         ticket.mark,
         ticket.judge,

@@ -14,8 +14,10 @@ from typing import Any
 from ..plan import EdgePlan
 from .messages import Frame
 
-__all__ = ["Chunk", "Edge"]
+__all__ = ["SOME", "Chunk", "Edge"]
 
+PLENTY = 8 << 20  # bytes are enough where they are ``SOME`` items: what is sooner used again is still in the cache
+SOME = 16  # items, or two for each lane that makes or takes them; more lets large items go on while one is dear
 EASE = 0.3  # weight of a new measurement; more follows faster, less is steadier
 
 
@@ -53,6 +55,7 @@ class Edge:
         self.mean_bytes = 0.0
         self.untried = 1  # items that may come before it is known how large they are: one for each lane; 0 once it is
         self.capacity = plan.queue_size or 2
+        self.some = SOME
         self.closed = False
         self.ended = False
         self.note: Any = None
@@ -85,7 +88,7 @@ class Edge:
         items = self.bound - used
         if not self.mean_bytes or items <= 0:
             return items
-        free = self.plan.queue_bytes + self.growth * self.mean_bytes - self.used_bytes()
+        free = min(self.plan.queue_bytes, max(PLENTY, self.some * self.mean_bytes)) + self.growth * self.mean_bytes - self.used_bytes()
         return min(items, int(free / self.mean_bytes))
 
     @property

@@ -7,9 +7,9 @@
 A **ticket** is a range of one frame, dealt to one worker. The tickets of a node stand in ``window`` in input order; outputs are committed
 from its head. What is given back is split off and keeps its place.
 
-A stage's only worker with one lane gets frames of 20 ms, not of the 2 to 5 that DESIGN.md asks for: nobody else could take a part of
-them, and what waits for their results is told of in the order (``Dispatch.hurry``). Two stages of 5 ms, of the speed of two plain processes
-doing the same: 0.92 instead of 0.85; each relay costs three processes a waking, and the user's function a cold cache.
+While much waits, frames are of 20 ms, not of the 2 to 5 that DESIGN.md asks for: nobody has to wait for a part of them, and where
+somebody waits for their results the order says so (``Dispatch.hurry``). Two stages of 5 ms, of the speed of two plain processes doing the
+same: 0.92 instead of 0.85; each relay costs three processes a waking, and the user's function a cold cache.
 
 Considered and refused: committing in order of completion and sorting at the sink (deadlocks on bounded edges).
 """
@@ -28,7 +28,9 @@ from .messages import Frame, StreamState, Verb
 __all__ = ["Node", "Status", "Ticket", "Worker", "WorkerStatus"]
 
 FRAME_SECONDS = 0.004  # a frame's worth of its consumer's work; more costs latency, less costs relays
-CALM_SECONDS = 0.020  # the same where each relay costs more: to lanes of one interpreter; or costs nobody an item, to a stage's only worker
+CALM_SECONDS = 0.020  # the same where nobody waits for a part of it: there is as much for every other lane
+FILLED = 4  # frames for each lane that wait: then there is; more keeps frames small, less has lanes end apart
+PATIENCE, LATE = 0.010, 2.5  # seconds, and times what a frame should take; then the rest is given back where others could take it
 EDGE_SECONDS = 0.2  # what may wait on an edge; more hides uneven producers, less bounds memory and latency
 NOTABLE = 0.1  # of a pace: a change that the edges around should follow; less follows each measurement, more lags behind
 DEAR = 0.020  # seconds; behind an item this dear no second ticket is put in hand, another worker may be free sooner
@@ -237,8 +239,7 @@ class Node:
         """Adapt cost and frame size to a measurement of ``items`` on one lane; say whether the edges around should follow."""
         cost = max(seconds / items, 1e-8)
         self.cost = cost if not self.cost else (1 - EASE) * self.cost + EASE * cost
-        seconds = CALM_SECONDS if self.plan.lanes > 1 or self.wanted == 1 else FRAME_SECONDS
-        self.size = max(1, min(int(seconds / self.cost), GROWTH * max(items, self.size), self.frame_items))
+        self.size = max(1, min(int(CALM_SECONDS / self.cost), GROWTH * max(items, self.size), self.frame_items))
         pace = (self.cost, self.size, self.fanout)
         changed = any(abs(now - then) > NOTABLE * then for now, then in zip(pace, self.told_pace, strict=True))
         if changed:
@@ -246,10 +247,17 @@ class Node:
         return changed
 
     def frame_size(self, waiting: int = 0) -> int:
-        """Return how many items to deal at once; of those ``waiting`` each lane of a worker that has several gets its share."""
+        """Return how many items to deal at once, of those ``waiting``: as much as each lane can have again, but a short frame's worth."""
         if self.plan.timeout is not None or not self.plan.redeliver:
             return 1
-        return self.size if self.plan.lanes == 1 else max(1, min(self.size, waiting // self.lanes))
+        if self.plan.lanes > 1:
+            return max(1, min(self.size, waiting // self.lanes))
+        short = int(FRAME_SECONDS / self.cost) if self.cost else 1
+        return self.size if self.wanted == 1 else max(1, min(self.size, max(short, waiting // (FILLED * self.lanes))))
+
+    def patience(self, items: int) -> float:
+        """Return after how many seconds others should have the rest of a ticket."""
+        return max(PATIENCE, LATE * self.cost * items)
 
     def appetite(self) -> int:
         """Return how many items may wait before this node when its ``queue_size`` is not given."""

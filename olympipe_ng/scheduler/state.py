@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..plan import Plan, Role
-from .edge import Edge
+from .edge import SOME, Edge
 from .ledger import Ledger
 from .messages import Command, Frame, Parcel, Release
 from .node import Node, Ticket, Worker
@@ -144,6 +144,7 @@ class State:
     def widen(self, node: Node) -> None:
         """Let the edges into a node (and out of it, to what costs nothing) follow what was learned of its pace."""
         for edge in self.inputs(node):
+            edge.some = self._some(edge)
             if edge.plan.queue_size is None:
                 self._set_capacity(edge)
         for edge in self.outputs(node):
@@ -159,6 +160,10 @@ class State:
         if edge.capacity > before:
             self.touch(producer)
 
+    def _some(self, edge: Edge) -> int:
+        """Return how many items its lanes need at least, whatever they weigh."""
+        return max(SOME, 2 * (self.producer(edge).lanes + self.consumer(edge).lanes))
+
     @staticmethod
     def _is_free(node: Node) -> bool:
         return node.plan.hub or node.plan.role is Role.SINK
@@ -167,6 +172,7 @@ class State:
         """Give every edge its first bound."""
         for edge in self.edges:
             edge.untried = self.producer(edge).lanes
+            edge.some = self._some(edge)
             if edge.plan.queue_size is None:
                 self._set_capacity(edge)
 

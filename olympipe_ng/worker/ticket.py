@@ -27,8 +27,7 @@ __all__ = ["Answers", "Catch", "Outputs", "TicketRun"]
 
 SHIP_SECONDS = 0.005  # after so long the finished part of a ticket is told: more delays its elders' readers, less costs messages
 CALM_SECONDS = 0.019  # the same where nobody has nothing to do until then: less than a frame, so that most are told of once
-PATIENCE = 0.010  # seconds; after so long the rest of a ticket is given back, if others could take it
-LANE_PACE = 5  # times both, where lanes share an interpreter: their tickets are longer, and each message costs all of them
+LANE_PACE = 5  # times that, where lanes share an interpreter: their tickets are longer, and each message costs all of them
 
 
 class Outputs:
@@ -339,7 +338,7 @@ class TicketRun:
 
     def is_late(self, now: float) -> bool:
         """Say whether others should have the rest, if there are any who could take it."""
-        return self.dispatch.patience and now - self.began >= PATIENCE * self.pace
+        return 0.0 < self.dispatch.patience <= now - self.began
 
     def paused(self, since: float) -> None:
         """Leave out of the stage's time what was spent waiting for room."""

@@ -15,7 +15,7 @@ from ...transport.wire import Channel
 
 __all__ = ["Outbox"]
 
-HOLD = 0.02  # seconds that a result waits for company; more saves wakings, less spreads the work of decoding better
+HOLD = 0.05  # seconds that a result waits for company; more saves wakings, less spreads the work of decoding better
 GROUP = 65_536  # bytes that wait together
 
 

@@ -5,8 +5,8 @@
                                                     └─fork, fork─► workers   which become the supervisor's children
     spawn        caller ─exec─► supervisor ─exec─► workers              each loads the graph
 
-``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no native thread but those that stop
-themselves at a fork (OpenBLAS's), and no CUDA context.
+``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no native thread but those that
+mind forks themselves (OpenBLAS stops its own, Arrow makes its own anew, since version 11 by handlers), and no CUDA context.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ warnings = lazy("warnings")
 
 __all__ = ["ForkStarter", "Settings", "SpawnStarter", "Starter", "TemplateStarter", "choose_method", "exec_child", "live_as_worker"]
 
-SAFE_POOLS = ("openblas",)  # native threads that a fork handler stops
-UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libarrow", "libgrpc", "libtbb")
+SAFE_POOLS = ("openblas", "libarrow")  # native threads that a fork handler stops, or makes anew in the child
+UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libgrpc", "libtbb")
 
 
 class Settings(NamedTuple):
