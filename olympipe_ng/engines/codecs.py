@@ -107,6 +107,10 @@ class _Held:
     def nbytes(self) -> int:
         return 0
 
+    @property
+    def inline(self) -> int:
+        return 0
+
     def add(self, item: Any) -> None:
         self.items.append(item)
 

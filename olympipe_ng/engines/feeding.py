@@ -28,8 +28,9 @@ __all__ = ["Feeder", "FeederThread"]
 
 FRAME_ITEMS = 4096
 NUMBERS = frozenset({int, float, bool, type(None)})
-FRAME_BYTES = 256 << 10  # more needs fewer messages, less keeps the first worker waiting less
-FRAME_AGE = 0.002  # seconds that an item may wait for company
+INLINE_BYTES = 256 << 10  # of a frame, where they travel from socket to socket; more needs fewer messages, less is copied sooner
+FRAME_BYTES = 4 << 20  # of a frame with all that it refers to in shared memory; more needs fewer messages, less is sooner used again
+FRAME_AGE = 0.004  # seconds that an item may wait for company while nobody is hungry
 
 
 class Feeder:
@@ -166,8 +167,8 @@ class Feeder:
 
     def _is_due(self) -> bool:
         encoder = self._encoder
-        full = encoder.nbytes >= FRAME_BYTES or encoder.count >= FRAME_ITEMS or self._kept + len(self._waiting) >= self.upto
-        return self._hungry or full or time.monotonic() - self._began > FRAME_AGE
+        full = encoder.inline >= INLINE_BYTES or encoder.nbytes >= FRAME_BYTES or encoder.count >= FRAME_ITEMS
+        return self._hungry or full or self._kept + len(self._waiting) >= self.upto or time.monotonic() - self._began > FRAME_AGE
 
     def _left_out(self, item: Any, error: BaseException) -> bool:
         """Record an item that cannot be encoded; say whether to go on."""

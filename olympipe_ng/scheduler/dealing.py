@@ -250,9 +250,9 @@ def pull(state: State, node: Node) -> None:
         return
     room = state.room(node)
     hungry = any(_starves(state, edge) for edge in edges)
-    enough = room >= max(1, min(edge.capacity for edge in edges) // 4)
+    enough = room >= max(1, min(edge.fits for edge in edges) // 4)
     outstanding = source.asked - source.drawn
-    needed = outstanding == 0 and any(2 * edge.queued < edge.capacity for edge in edges)
+    needed = outstanding == 0 and any(2 * edge.queued < edge.fits for edge in edges)
     more = room if room > 0 and (enough or needed) else 0
     if more or (hungry and outstanding and not source.told_hungry):
         source.asked += more

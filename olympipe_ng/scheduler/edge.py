@@ -84,12 +84,20 @@ class Edge:
         """Return how many items may be here."""
         return min(self.untried or self.capacity, self.capacity) + self.growth
 
+    @property
+    def fits(self) -> int:
+        """Return how many items may be here by their number and their bytes."""
+        return self.bound if not self.mean_bytes else min(self.bound, int(self._bound_bytes / self.mean_bytes))
+
+    @property
+    def _bound_bytes(self) -> float:
+        return min(self.plan.queue_bytes, max(PLENTY, self.some * self.mean_bytes)) + self.growth * self.mean_bytes
+
     def _room(self, used: int) -> int:
         items = self.bound - used
         if not self.mean_bytes or items <= 0:
             return items
-        free = min(self.plan.queue_bytes, max(PLENTY, self.some * self.mean_bytes)) + self.growth * self.mean_bytes - self.used_bytes()
-        return min(items, int(free / self.mean_bytes))
+        return min(items, int((self._bound_bytes - self.used_bytes()) / self.mean_bytes))
 
     @property
     def in_memory(self) -> int:

@@ -90,7 +90,11 @@ class Encoder:
 
     @property
     def nbytes(self) -> int:
-        return self._scalars_size if self._rows is None else self._rows.size + self._large
+        return self.inline + self._large
+
+    @property
+    def inline(self) -> int:
+        return self._scalars_size if self._rows is None else self._rows.size
 
     def add(self, item: Any) -> None:
         """Snapshot one item; what pickling raises comes out, and the items before stay."""

@@ -25,6 +25,10 @@ class Encoding(Protocol):
     @property
     def nbytes(self) -> int: ...
 
+    @property
+    def inline(self) -> int:
+        """Count the bytes beside large buffers: those that every process on the way copies."""
+
     def add(self, item: Any) -> None:
         """Snapshot one item; raises what copying it raised, and holds what it held before."""
 
