@@ -230,7 +230,7 @@ def _order(state: State, node: Node, worker: Worker, ticket: Ticket) -> Dispatch
         ticket.reserved if node.plan.many else -1,
         ticket.attempt,
         node.patience(ticket.items) if shared and ticket.items > 1 else 0.0,
-        ticket.items > 1 and any(_starves(state, edge) for edge in state.outputs(node)),
+        node.plan.many or (ticket.items > 1 and any(_starves(state, edge) for edge in state.outputs(node))),
         ticket.mark,
         ticket.judge,
         ticket.emitted,

@@ -334,7 +334,7 @@ class TicketRun:
 
     def is_due(self, now: float) -> bool:
         """Say whether the finished part is to be told of."""
-        return now - self.shipped > (SHIP_SECONDS * self.pace if self.dispatch.hurry else CALM_SECONDS)
+        return now - self.shipped > max(SHIP_SECONDS * self.pace, 0.0 if self.dispatch.hurry else CALM_SECONDS)
 
     def is_late(self, now: float) -> bool:
         """Say whether others should have the rest, if there are any who could take it."""

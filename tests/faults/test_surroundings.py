@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from olympipe_ng import GraphError, Pipeline, StageTimeout
+from olympipe_ng.engines.process import starting
 from olympipe_ng.engines.process.starting import choose_method
 from tests.faults.helpers import ROOT, Script, wait_until
 
@@ -43,6 +44,32 @@ def test_f33_auto_does_not_fork_a_threaded_caller():
     finally:
         release.set()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("threads", "libraries", "method"),
+    [
+        ([], "libgomp.so", "fork"),
+        (["python"], "libopenblas64.so", "fork"),
+        (["python", "jemalloc_bg_thd"], "libopenblas.so libarrow.so", "fork"),
+        (["python", "AwsEventLoop 1"], "libopenblas.so libarrow.so", "forkserver"),
+        (["python"], "libopenblas.so libgomp.so", "forkserver"),
+        (["python"], "libc.so", "forkserver"),
+    ],
+)
+def test_f33_auto_forks_beside_native_threads_that_mind_forks_themselves(threads, libraries, method, monkeypatch):
+    """OpenBLAS's and Arrow's, which keep the process's name; not one that has given itself a name, or that nobody knows."""
+    monkeypatch.setattr(starting, "_native_threads", lambda: threads)
+    monkeypatch.setattr(starting, "_read", {"/proc/self/maps": libraries, "/proc/self/comm": "python\n"}.__getitem__)
+    assert choose_method("auto") == method
+
+
+def test_f33_auto_forks_in_a_program_with_numpy():
+    """Its real thread pool is known for what it is."""
+    code = "import os, numpy as n; n.ones((300, 300)) @ n.ones((300, 300)); from olympipe_ng.engines.process import starting as s; "
+    code += "print(len(s._native_threads()) > 0 or os.cpu_count() == 1, s.choose_method('auto'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["True", "fork"]
 
 
 def test_f33_fork_when_asked_for_works_in_a_threaded_caller():

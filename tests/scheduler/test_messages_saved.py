@@ -135,3 +135,19 @@ def test_a_ticket_is_in_a_hurry_only_while_somebody_has_nothing_until_it_gives_s
     run.draw()
     assert run.dispatches[0].hi - run.dispatches[0].lo > 1
     assert run.dispatches[0].hurry is not bool(left)
+
+
+def test_what_gives_many_items_is_always_in_a_hurry():
+    """One of its tickets may last for ever, and who has something to do now may not later."""
+    nodes = (
+        SOURCE,
+        NodePlan(1, "explode", Role.STAGE, inputs=(0,), outlets=((1,),), many=True),
+        NodePlan(2, "sink", Role.SINK, inputs=(1,)),
+    )
+    scheduler = Scheduler(Plan(nodes, (EdgePlan(0, 0, 0, 1, 0), EdgePlan(1, 1, 0, 2, 0))))
+    worker = only(StartWorker, scheduler.start(0.0))[0].worker
+    scheduler.handle(WorkerReady(worker, 4711), 0.0)
+    orders = only(Dispatch, scheduler.handle(SourceFrame(0, parcel(0, 1)), 0.0))
+    orders += only(Dispatch, scheduler.handle(Done(worker, orders[0].ticket, 1, ((0, parcel(0, 5)),), counts=Counts(1)), 0.0))
+    orders += only(Dispatch, scheduler.handle(SourceFrame(0, parcel(1, 1)), 0.0))
+    assert [order.hurry for order in orders] == [True, True]

@@ -5,8 +5,9 @@
                                                     └─fork, fork─► workers   which become the supervisor's children
     spawn        caller ─exec─► supervisor ─exec─► workers              each loads the graph
 
-``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no native thread but those that
-mind forks themselves (OpenBLAS stops its own, Arrow makes its own anew, since version 11 by handlers), and no CUDA context.
+``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no native thread but those that mind forks
+themselves (OpenBLAS stops its own, Arrow makes its own anew, and so does its memory pool), and no CUDA context. Whose a thread is can only
+be guessed: by the libraries that are loaded, and by its name, which those three leave as it is or are known by.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ warnings = lazy("warnings")
 __all__ = ["ForkStarter", "Settings", "SpawnStarter", "Starter", "TemplateStarter", "choose_method", "exec_child", "live_as_worker"]
 
 SAFE_POOLS = ("openblas", "libarrow")  # native threads that a fork handler stops, or makes anew in the child
+SAFE_THREADS = ("jemalloc_bg_thd",)  # of Arrow's memory pool
 UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libgrpc", "libtbb")
 
 
@@ -71,12 +73,25 @@ def choose_method(asked: str) -> str:
 def _may_fork() -> bool:
     if threading.active_count() > 1:
         return False
-    native = len(os.listdir("/proc/self/task")) - 1
-    if not native:
+    names = _native_threads()
+    if not names:
         return True
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        maps = file.read()
-    return any(pool in maps for pool in SAFE_POOLS) and not any(library in maps for library in UNSAFE_LIBRARIES)
+    maps = _read("/proc/self/maps")
+    known = {_read("/proc/self/comm").strip(), os.path.basename(sys.executable)[:15], *SAFE_THREADS}
+    safe = known.issuperset(names) and any(pool in maps for pool in SAFE_POOLS)
+    return safe and not any(library in maps for library in UNSAFE_LIBRARIES)
+
+
+def _native_threads() -> list[str]:
+    """Return the names of the threads beside the main one."""
+    folder = "/proc/self/task"
+    return [_read(f"{folder}/{number}/comm").strip() for number in os.listdir(folder) if int(number) != os.getpid()]
+
+
+def _read(path: str) -> str:
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+    return ""  # a thread that has just ended
 
 
 # ------------------------------------------------------------------------------------------------------- beginning a worker
