@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import time
 
 import pytest
@@ -28,8 +29,10 @@ def test_a_worker_tells_of_each_part_soon_only_where_somebody_has_nothing_to_do(
 
     plan, nodes = make_plan([Pipeline(range(8)).task(work).outlet], RunConfig())
     worker = StageWorker(make_specs(plan, nodes, RunConfig())[1], 0, ObjectCodec(), warn=pytest.fail)
-    worker.setup()
     frame = Frame(1, Parcel(8, 8, Origins.range(0, 0, 8), list(range(8))))
-    dones = list(worker.run(Dispatch(1, 1, Verb.ITEMS, 0, frame, 0, 8, frame.origins, hurry=hurry)))
+    order = Dispatch(1, 1, Verb.ITEMS, 0, frame, 0, 8, frame.origins, hurry=hurry)
+    context = contextvars.copy_context()  # this thread is no worker, before and after
+    context.run(worker.setup)
+    dones = context.run(lambda: list(worker.run(order)))
     assert [done.upto for done in dones] == told
     assert [done.finished for done in dones] == [False] * (len(told) - 1) + [True]
