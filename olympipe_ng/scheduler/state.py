@@ -161,8 +161,8 @@ class State:
             self.touch(producer)
 
     def _some(self, edge: Edge) -> int:
-        """Return how many items its lanes need at least, whatever they weigh."""
-        return max(SOME, 2 * (self.producer(edge).lanes + self.consumer(edge).lanes))
+        """Return how many items its lanes need at least, or the user asked for, whatever they weigh."""
+        return edge.plan.queue_size or max(SOME, 2 * (self.producer(edge).lanes + self.consumer(edge).lanes))
 
     @staticmethod
     def _is_free(node: Node) -> bool:

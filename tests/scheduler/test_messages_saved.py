@@ -50,10 +50,10 @@ class OneByOne:
     def tell(self, event):
         self.take(self.scheduler.handle(event, 0.0))
 
-    def draw(self):
+    def draw(self, nbytes=9):
         """Give all that the source was asked for."""
         count, self.drawn = self.pulled[-1] - self.drawn, self.pulled[-1]
-        self.tell(SourceFrame(0, parcel(self.drawn - count, count)))
+        self.tell(SourceFrame(0, parcel(self.drawn - count, count, nbytes)))
 
     def consume(self, left=0):
         """Take what was delivered, but ``left`` items."""
@@ -151,3 +151,15 @@ def test_what_gives_many_items_is_always_in_a_hurry():
     orders += only(Dispatch, scheduler.handle(Done(worker, orders[0].ticket, 1, ((0, parcel(0, 5)),), counts=Counts(1)), 0.0))
     orders += only(Dispatch, scheduler.handle(SourceFrame(0, parcel(1, 1)), 0.0))
     assert [order.hurry for order in orders] == [True, True]
+
+
+@pytest.mark.parametrize(("queue_size", "most"), [(None, 16), (40, 40), (1000, 64)])
+def test_of_large_items_sixteen_wait_unless_more_are_asked_for_and_never_more_than_64_mib(queue_size, most):
+    """Items of 1 MiB, of which nobody takes any."""
+    run = OneByOne(queue_size)
+    for _ in range(200):
+        if run.dispatches:
+            run.settle(1 << 20, seconds=0.001)
+        elif run.pulled[-1] > run.drawn:
+            run.draw(1 << 20)
+    assert run.lying == most
