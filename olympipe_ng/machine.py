@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-__all__ = ["memory_limit", "usable_cpus"]
+__all__ = ["memory_limit", "read", "usable_cpus"]
 
 GROUPS = "/sys/fs/cgroup"
 MEMBERSHIP = "/proc/self/cgroup"
@@ -27,23 +27,23 @@ def usable_cpus() -> int:
 
 def memory_limit() -> int | None:
     """Return the bytes that this process's control groups allow it, ``None`` without a limit."""
-    texts = [_read(f"{group}/{name}") for group in _groups("memory") for name in ("memory.max", "memory.limit_in_bytes")]
+    texts = [read(f"{group}/{name}") for group in _groups("memory") for name in ("memory.max", "memory.limit_in_bytes")]
     return min((int(text) for text in texts if text.isdecimal()), default=None)
 
 
 def _quotas() -> Iterator[float]:
     """Yield the cores that each group allows."""
     for group in _groups("cpu"):
-        quota, _, period = _read(f"{group}/cpu.max").partition(" ")
+        quota, _, period = read(f"{group}/cpu.max").partition(" ")
         if not quota:
-            quota, period = _read(f"{group}/cpu.cfs_quota_us"), _read(f"{group}/cpu.cfs_period_us")
+            quota, period = read(f"{group}/cpu.cfs_quota_us"), read(f"{group}/cpu.cfs_period_us")
         if quota.isdecimal() and period.isdecimal():  # neither "max" nor -1
             yield int(quota) / int(period)
 
 
 def _groups(controller: str) -> Iterator[str]:
     """Yield the folders of the groups that this process is in, for one controller, and of those around them."""
-    for line in _read(MEMBERSHIP).splitlines():
+    for line in read(MEMBERSHIP).splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers or controller in controllers.split(","):
             root, group = f"{GROUPS}/{controller}" if controllers else GROUPS, path.strip("/")
@@ -53,8 +53,8 @@ def _groups(controller: str) -> Iterator[str]:
             yield root
 
 
-def _read(path: str) -> str:
-    """Return a file's text, empty where there is none: no such limit, or no such system."""
-    with suppress(OSError), open(path, encoding="utf-8") as file:
+def read(path: str) -> str:
+    """Return a file's text, empty where there is none: no such limit, no such thread any more, or no such system."""
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
         return file.read().strip()
     return ""

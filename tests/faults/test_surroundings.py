@@ -60,7 +60,7 @@ def test_f33_auto_does_not_fork_a_threaded_caller():
 def test_f33_auto_forks_beside_native_threads_that_mind_forks_themselves(threads, libraries, method, monkeypatch):
     """OpenBLAS's and Arrow's, which keep the process's name; not one that has given itself a name, or that nobody knows."""
     monkeypatch.setattr(starting, "_native_threads", lambda: threads)
-    monkeypatch.setattr(starting, "_read", {"/proc/self/maps": libraries, "/proc/self/comm": "python\n"}.__getitem__)
+    monkeypatch.setattr(starting, "read", {"/proc/self/maps": libraries, "/proc/self/comm": "python"}.__getitem__)
     assert choose_method("auto") == method
 
 

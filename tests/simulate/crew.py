@@ -50,7 +50,6 @@ class Crew:
         self.rng = world.rng
         self.habits = world.scenario.habits
         self.members: dict[int, Member] = {}
-        self.ended_now: set[int] = set()  # workers of whose ends the scheduler hears in the batch of events in hand
         self.killed: dict[int, dict[Item, int]] = {}
         self.suspects = Suspects(world.facts)
         self.rules = Rules(world.watch)
@@ -216,8 +215,6 @@ class Crew:
     def order(self, command: Grant | Cancel | StopWorker | KillWorker) -> None:
         """Have an order carried out, perhaps a little later."""
         member = self.members.get(command.worker)
-        if member is None and command.worker in self.ended_now:
-            return  # said when the scheduler had heard of another's end, and not yet of this one's, which came with it: engines drop it
         if member is None:
             raise Violation(f"an order to a worker that is not there: {command}")
         if type(command) is StopWorker:
@@ -372,7 +369,6 @@ class Crew:
                 self.end_ticket(member, event.ticket)
         elif kind in (WorkerDied, WorkerGone):
             member = self.members.pop(event.worker)
-            self.ended_now.add(event.worker)
             for ticket in list(member.out):
                 self.end_ticket(member, ticket)
 

@@ -137,7 +137,6 @@ class World:
     def handle(self, *events: Any) -> None:
         if self.finish is not None:
             return
-        self.crew.ended_now.clear()
         for event in events:
             self.hear(event)
         commands = self.scheduler.handle_all(events, self.now)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ...failures import Kind, Note
 from ...lazy import lazy
+from ...machine import read
 from ...transport.by_value import loads_graph
 from ...transport.importable import Stock
 from ...transport.wire import Channel, channel_pair
@@ -76,8 +77,8 @@ def _may_fork() -> bool:
     names = _native_threads()
     if not names:
         return True
-    maps = _read("/proc/self/maps")
-    known = {_read("/proc/self/comm").strip(), os.path.basename(sys.executable)[:15], *SAFE_THREADS}
+    maps = read("/proc/self/maps")
+    known = {read("/proc/self/comm"), os.path.basename(sys.executable)[:15], *SAFE_THREADS}
     safe = known.issuperset(names) and any(pool in maps for pool in SAFE_POOLS)
     return safe and not any(library in maps for library in UNSAFE_LIBRARIES)
 
@@ -85,13 +86,7 @@ def _may_fork() -> bool:
 def _native_threads() -> list[str]:
     """Return the names of the threads beside the main one."""
     folder = "/proc/self/task"
-    return [_read(f"{folder}/{number}/comm").strip() for number in os.listdir(folder) if int(number) != os.getpid()]
-
-
-def _read(path: str) -> str:
-    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
-    return ""  # a thread that has just ended
+    return [read(f"{folder}/{number}/comm") for number in os.listdir(folder) if int(number) != os.getpid()]
 
 
 # ------------------------------------------------------------------------------------------------------- beginning a worker
