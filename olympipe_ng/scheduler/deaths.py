@@ -31,7 +31,7 @@ UNBEGUN = 2  # workers that died with a ticket which they had not begun; more ru
 
 def worker_died(state: State, event: WorkerDied) -> None:
     """Deal again what a dead worker held, and replace it."""
-    worker = state.workers.pop(event.worker, None)
+    worker = state.end_worker(event.worker)
     if worker is None:
         return
     node = worker.node

@@ -288,7 +288,7 @@ def scale(state: State, node: Node, workers: int) -> None:
 
 def worker_gone(state: State, event: WorkerGone) -> None:
     """Forget a worker that was told to stop; put another in its place if it was only recycled."""
-    worker = state.workers.pop(event.worker, None)
+    worker = state.end_worker(event.worker)
     if worker is None:
         return
     node = worker.node

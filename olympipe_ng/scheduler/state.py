@@ -77,6 +77,11 @@ class State:
     def say(self, command: Command) -> None:
         self.commands.append(command)
 
+    def end_worker(self, number: int) -> Worker | None:
+        """Forget a worker that is gone, and what was just said to it: an earlier event of the same batch did not know."""
+        self.commands = [command for command in self.commands if getattr(command, "worker", None) != number]
+        return self.workers.pop(number, None)
+
     def touch(self, node: Node) -> None:
         """Have a node looked at before this event is over: something it waits for may have come."""
         if not node.dirty:
