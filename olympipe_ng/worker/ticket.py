@@ -74,8 +74,8 @@ class TicketRun:
         "lined",
         "mark",
         "outputs",
-        "pace",
         "position",
+        "ship_seconds",
         "shipped",
         "slot",
         "slots",
@@ -108,7 +108,8 @@ class TicketRun:
         self.slowest = 0.0
         self.waited = 0.0  # seconds waiting for room
         self.first_function = self.first_whole = 0.0
-        self.pace = LANE_PACE if spec.plan.lanes > 1 else 1
+        seconds = SHIP_SECONDS * (LANE_PACE if spec.plan.lanes > 1 else 1)
+        self.ship_seconds = seconds if dispatch.hurry else max(seconds, CALM_SECONDS)
         self.began = self.shipped = time.perf_counter()
         self.slots = hands.slots
         self.slot, self.mark = hands.take_up(dispatch.ticket)
@@ -334,7 +335,7 @@ class TicketRun:
 
     def is_due(self, now: float) -> bool:
         """Say whether the finished part is to be told of."""
-        return now - self.shipped > max(SHIP_SECONDS * self.pace, 0.0 if self.dispatch.hurry else CALM_SECONDS)
+        return now - self.shipped > self.ship_seconds
 
     def is_late(self, now: float) -> bool:
         """Say whether others should have the rest, if there are any who could take it."""
