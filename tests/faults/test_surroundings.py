@@ -404,6 +404,31 @@ def test_blas_threads_are_capped(monkeypatch):
         assert set(Pipeline(range(2), start_method=method, blas_threads=2).task(threads).wait_for_result()) == {2}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel for its threads")
+def test_capping_blas_threads_starts_none(monkeypatch):
+    """OpenBLAS's own function would: a thread that looks for work for 0.1 s, in each worker of each run."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    np.ones((300, 300)) @ np.ones((300, 300))
+    assert Pipeline(range(1), start_method="fork").task(lambda x: len(os.listdir("/proc/self/task"))).wait_for_result() == [1]
+
+
+def test_a_forked_worker_imports_nothing_before_its_items():
+    """Neither of ours nor of the user's: ``numpy.random``, which NumPy imports when it is first used, would take each worker 18 ms."""
+    code = """
+import sys, numpy
+from olympipe_ng import Pipeline
+before = set(sys.modules)
+pipeline = Pipeline(range(1), start_method="fork").task(lambda x: set(sys.modules) - before)
+pipeline.wait_for_result()
+before = set(sys.modules)
+(found,) = pipeline.wait_for_result()
+sys.exit(str(found) if found else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("method", ALL)
 @pytest.mark.parametrize("closed", ["0", "1", "2", "012"])
 def test_closed_standard_streams(tmp_path, method, closed):

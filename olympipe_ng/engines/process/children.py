@@ -243,9 +243,9 @@ def _prctl() -> Any:
 def reseed() -> None:
     """Give this process randomness of its own: after a fork every worker would draw the same numbers."""
     random.seed()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(int.from_bytes(os.urandom(4), "little"))
+    numpy_random = sys.modules.get("numpy.random")  # NumPy imports it when it is first used; whoever does so here begins anew anyway
+    if numpy_random is not None:
+        numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
 
 
 def own_rss() -> int:
