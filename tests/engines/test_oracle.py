@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from olympipe_ng import Pipeline, PipelineError
 from tests.engines.graphs import (
     Recipe,
+    Step,
     branched,
     build,
     build_branched,
@@ -30,10 +31,13 @@ COUNTED = ("name", "items_in", "items_out", "passed", "filtered", "dropped", "fa
 SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
+def every_step(recipe: Recipe) -> list[Step]:
+    return [*recipe.before, *recipe.behind, *(step for arm in recipe.arms for step in arm)]
+
+
 def counts(recipe: Recipe, results: Any) -> Any:
     """Return what every stage did with its items, and what was recorded; nothing of it where a limit may have cut it short."""
-    steps = [*recipe.before, *recipe.behind, *(step for arm in recipe.arms for step in arm)]
-    if any(step.kind == "limit" for step in steps) or recipe.join == "zip":
+    if any(step.kind == "limit" for step in every_step(recipe)) or recipe.join == "zip":
         return None
     return sorted(results.errors), [tuple(getattr(stage, name) for name in COUNTED) for stage in results.report.stages]
 
@@ -137,7 +141,11 @@ def test_a_failing_arm_ends_a_rejoin_at_the_same_row_in_processes(recipe, data):
 @settings(SETTINGS, max_examples=60)
 @given(recipes(), items, st.integers(1, 9))
 def test_cutting_the_stream_changes_nothing(recipe, data, together):
-    """However few items travel together: the same results, counts and failures, through every kind of stage."""
+    """However few items travel together: the same results, counts and failures, through every kind of stage.
+
+    But for an explode that fails half-way: what was told of its outputs by then, and it is told when there is no more room, stays.
+    """
+    assume(not any(step.kind == "explode" and step.fails for step in every_step(recipe)))
     check_results(recipe, data, {"engine": "inline", "queue_size": together})
 
 

@@ -32,6 +32,7 @@ from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, prepare_cap, threads_of_stage
 from .children import OPEN, die_with_parent, fork_child, fork_grandchild, import_for_children, name_process, reseed
+from .heap import find_malloc
 from .logs import handler_class, is_own_stream, relay
 from .worker import WorkerProcess
 
@@ -123,6 +124,7 @@ class ForkStarter:
         self._stock = stock
         prepare_cap(settings.blas_threads)  # in the supervisor, once: what is done after a fork is done in each child
         handler_class()
+        find_malloc()
 
     def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
         mine, theirs = channel_pair()

@@ -25,13 +25,15 @@ from ..codecs import EncodedCodec
 from ..lanes import LaneGroup
 from . import protocol as p
 from .children import own_rss
-from .heap import WorkerMemory
+from .heap import give_back, keep_freed
 from .page import open_page
+from .shared import SharedMemory
 
 __all__ = ["WorkerProcess"]
 
 LOOK = 0.001  # seconds between two looks at this process's memory, 10 us each: more saves that for cheap items, less sees growth sooner
-IDLE = 1.0  # seconds without work after which shared memory is given back; less would give back what the next item needs
+IDLE = 1.0  # seconds without work after which memory is given back; less would give back what the next item needs
+SELDOM = 5.0  # seconds of work after which what the heap keeps is given back; less costs the next item more, more keeps it for longer
 
 
 class PartCodec(EncodedCodec):
@@ -53,7 +55,7 @@ class WorkerProcess:
         own = spec.stage.config.zero_copy
         self._lanes = spec.stage.is_async or spec.plan.lanes > 1
         pump = None if self._lanes else self._await_one
-        self._shared = WorkerMemory(worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump)
+        self._shared = SharedMemory(worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump)
         self._codec = PartCodec(
             lambda: ByValue(self._define, stock),
             store=self._shared,
@@ -65,6 +67,7 @@ class WorkerProcess:
         self._max_rss = spec.stage.config.max_rss_per_worker
         self._worn = False
         self._look_again = 0.0
+        self._tidy_at = time.monotonic() + SELDOM
         self._number = number
         self._sender = 0  # the thread that is sending
         self._lines: deque[tuple[Any, ...]] = deque()
@@ -105,11 +108,15 @@ class WorkerProcess:
         """Say whether this process has grown larger than it may; the supervisor hears of it once, before what is given back for it."""
         if self._max_rss is None or self._worn or time.monotonic() < self._look_again:
             return self._worn
-        self._worn = own_rss() > self._max_rss
+        self._worn = own_rss() > self._max_rss and self._remains_over()
         self._look_again = time.monotonic() + LOOK
         if self._worn:
             self._send((p.WORN,))
         return self._worn
+
+    def _remains_over(self) -> bool:
+        give_back()  # what is only kept is not the user's
+        return own_rss() > int(self._max_rss or 0)
 
     def _told(self, done: m.Done) -> None:
         self._is_worn()  # before the word that may bring the next ticket
@@ -119,6 +126,7 @@ class WorkerProcess:
     # -------------------------------------------------------------------------------------------------- one lane
 
     def _run_alone(self, slots: Any) -> int:
+        keep_freed()
         core = StageWorker(
             self._spec,
             self._number,
@@ -152,10 +160,16 @@ class WorkerProcess:
         self._cancelled.discard(dispatch.ticket)
 
     def _next(self) -> tuple[Any, Any] | None:
-        if self._waiting:
-            return self._waiting.popleft()
+        return self._waiting.popleft() if self._waiting else self._receive()
+
+    def _receive(self) -> tuple[Any, Any] | None:
+        """Wait for a message, and give back memory that busier times needed: with nothing to do all of it, else now and then."""
         if not self._channel.poll_readable(IDLE):
-            self._shared.trim()  # nothing to do: give back memory that busier times needed
+            self._shared.trim()
+            give_back()
+        elif time.monotonic() > self._tidy_at:
+            give_back()
+            self._tidy_at = time.monotonic() + SELDOM
         return self._channel.receive()
 
     def _take(self, header: tuple[Any, ...], payload: memoryview) -> bool:
@@ -235,7 +249,7 @@ class WorkerProcess:
             slots=slots,
         )
         group.start()
-        while (message := self._channel.receive()) is not None:
+        while (message := self._receive()) is not None:
             header, payload = message
             if header[0] == p.DISPATCH:
                 group.dispatch(p.unpack_dispatch(header, payload))
