@@ -72,6 +72,21 @@ def test_f33_auto_forks_in_a_program_with_numpy():
     assert done.stdout.split() == ["True", "fork"]
 
 
+def test_f33_auto_forks_when_a_run_has_just_ended():
+    """Its threads have ended for Python a moment before they have for the kernel: no reason to start an interpreter."""
+    code = """
+from olympipe_ng import Pipeline
+from olympipe_ng.engines.process import client
+chosen, choose = [], client.choose_method
+client.choose_method = lambda asked: chosen.append(choose(asked)) or chosen[-1]
+for _ in range(30):
+    Pipeline(range(1)).task(str).wait_for_result()
+print(*set(chosen))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["fork"]
+
+
 def test_f33_fork_when_asked_for_works_in_a_threaded_caller():
     """The logging lock is held by another thread at the moment of the fork: workers log all the same."""
     release, held = threading.Event(), threading.Event()

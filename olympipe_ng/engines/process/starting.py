@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from operator import attrgetter
@@ -44,6 +45,7 @@ __all__ = ["ForkStarter", "Settings", "SpawnStarter", "Starter", "TemplateStarte
 
 SAFE_POOLS = ("openblas", "libarrow")  # native threads that a fork handler stops, or makes anew in the child
 SAFE_THREADS = ("jemalloc_bg_thd",)  # of Arrow's memory pool
+ENDING = 0.01  # seconds for the kernel to be done with a thread that has ended for Python (that of the run before): it takes 50 us
 UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libgrpc", "libtbb")
 
 
@@ -75,13 +77,20 @@ def choose_method(asked: str) -> str:
 def _may_fork() -> bool:
     if threading.active_count() > 1:
         return False
-    names = _native_threads()
+    until = time.monotonic() + ENDING
+    while not (safe := _mind_forks(_native_threads())) and time.monotonic() < until:
+        time.sleep(ENDING / 20)
+    return safe
+
+
+def _mind_forks(names: list[str]) -> bool:
+    """Tell whether native threads of these names may be forked beside."""
     if not names:
         return True
     maps = read("/proc/self/maps")
     known = {read("/proc/self/comm"), os.path.basename(sys.executable)[:15], *SAFE_THREADS}
-    safe = known.issuperset(names) and any(pool in maps for pool in SAFE_POOLS)
-    return safe and not any(library in maps for library in UNSAFE_LIBRARIES)
+    minds = known.issuperset(names) and any(pool in maps for pool in SAFE_POOLS)
+    return minds and not any(library in maps for library in UNSAFE_LIBRARIES)
 
 
 def _native_threads() -> list[str]:
