@@ -108,15 +108,13 @@ class WorkerProcess:
         """Say whether this process has grown larger than it may; the supervisor hears of it once, before what is given back for it."""
         if self._max_rss is None or self._worn or time.monotonic() < self._look_again:
             return self._worn
-        self._worn = own_rss() > self._max_rss and self._remains_over()
+        if own_rss() > self._max_rss:
+            give_back()  # what the heap only keeps is not the user's
+            self._worn = own_rss() > self._max_rss
         self._look_again = time.monotonic() + LOOK
         if self._worn:
             self._send((p.WORN,))
         return self._worn
-
-    def _remains_over(self) -> bool:
-        give_back()  # what is only kept is not the user's
-        return own_rss() > int(self._max_rss or 0)
 
     def _told(self, done: m.Done) -> None:
         self._is_worn()  # before the word that may bring the next ticket
