@@ -8,10 +8,13 @@ import resource
 import sys
 import time
 
+import psutil
 import pytest
 
 from olympipe_ng import Pipeline
 from olympipe_ng.engines.process import heap, worker
+from olympipe_ng.options import RunConfig
+from olympipe_ng.plan import make_plan
 from tests.engines.kinds import in_processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or heap.find_malloc() is None, reason="only glibc's heap is told what to keep")
@@ -38,6 +41,15 @@ def test_memory_that_an_item_freed_is_there_for_the_next(where):
     """Fetching and zeroing a page costs thirty times what copying it does."""
     first, *others = Pipeline(range(6), **where).task(use_memory).wait_for_result()
     assert first > PAGES // 2 > 10 * sum(others)
+
+
+def test_workers_together_keep_a_part_of_the_memory_that_there_is(monkeypatch):
+    """Of the machine's, or of what a control group allows; each at most 512 MiB."""
+    plan, _ = make_plan([Pipeline(range(1)).task(abs, 6).task(abs, 2).batch(2).outlet], RunConfig())
+    monkeypatch.setattr(heap, "memory_limit", lambda: 1 << 30)
+    assert heap.kept_by_each(plan) == (1 << 30) // 8 // 8
+    monkeypatch.setattr(heap, "memory_limit", lambda: None)
+    assert heap.kept_by_each(plan) == min(1 << 29, psutil.virtual_memory().total // 64)
 
 
 @pytest.mark.parametrize("idle", [True, False])

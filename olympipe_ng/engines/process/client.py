@@ -34,6 +34,7 @@ from .blas import threads_of_run
 from .boot import pack_plan
 from .children import OPEN, be_subreaper, fork_child, import_for_children, name_process, starting
 from .depot import CALLER
+from .heap import kept_by_each
 from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, is_address_space_limited, warn_of_size
 from .logs import LogDesk
 from .nursery import Birth, beget
@@ -91,7 +92,8 @@ class ProcessEngine:
             mine, theirs = channel_pair()
         self._channel = Channel(mine._sock, self._lock)
         OPEN.add(self._channel)
-        settings = take_settings(self._method, self._job.config, threads_of_run(self._job.config.blas_threads, self._job.plan))
+        config, plan = self._job.config, self._job.plan
+        settings = take_settings(self._method, config, threads_of_run(config.blas_threads, plan), kept_by_each(plan))
         if self._stock is not None:
             self._fork(theirs, settings, self._stock)
         else:

@@ -57,6 +57,7 @@ class Settings(NamedTuple):
     zero_copy: bool
     together: bool  # frame_pickling="list"
     blas_threads: int
+    kept: int  # bytes of its heap that a worker may keep
     argv: tuple[str, ...]
     path: tuple[str, ...]
     filters: tuple[tuple[str, str, str, str, str, int], ...]  # action, message, module and name of the category, module, line
@@ -263,7 +264,7 @@ def _adopt(fd: int) -> Channel:
     return Channel(socket.socket(fileno=fd))
 
 
-def take_settings(method: str, config: Any, blas_threads: int) -> Settings:
+def take_settings(method: str, config: Any, blas_threads: int, kept: int) -> Settings:
     """Note down what a clean process must be told of this one."""
     filters = tuple(
         (action, _pattern(text), category.__module__, category.__qualname__, _pattern(module), line)
@@ -274,7 +275,7 @@ def take_settings(method: str, config: Any, blas_threads: int) -> Settings:
     own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
     together = config.frame_pickling == "list"
     copying = (bool(config.zero_copy), together)
-    return Settings(method, os.getpid(), *copying, blas_threads, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
+    return Settings(method, os.getpid(), *copying, blas_threads, kept, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
 
 
 def prepare(settings: Settings) -> None:
@@ -327,7 +328,8 @@ def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, 
     if stock is None:
         _filter_warnings(settings)  # once more: the graph brought its modules
     cap_threads(threads_of_stage(spec.stage.config.blas_threads, settings.blas_threads))
-    process = WorkerProcess(channel, worker, number, spec, stock=stock, zero_copy=settings.zero_copy, together=settings.together)
+    copying = (settings.zero_copy, settings.together)
+    process = WorkerProcess(channel, worker, number, spec, *copying, stock=stock, kept=settings.kept)
     relay(process.say, settings.own_streams)
     return process.run()
 

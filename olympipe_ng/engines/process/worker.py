@@ -47,7 +47,16 @@ class WorkerProcess:
     """The life of a worker, from its socket to its exit status."""
 
     def __init__(
-        self, channel: Channel, worker: int, number: int, spec: StageSpec, *, stock: Stock | None, zero_copy: bool, together: bool
+        self,
+        channel: Channel,
+        worker: int,
+        number: int,
+        spec: StageSpec,
+        zero_copy: bool,
+        together: bool,
+        *,
+        stock: Stock | None,
+        kept: int,
     ) -> None:
         self._channel = channel
         self._worker = worker
@@ -65,6 +74,7 @@ class WorkerProcess:
         )
         self._spec = spec
         self._max_rss = spec.stage.config.max_rss_per_worker
+        self._kept = kept
         self._worn = False
         self._look_again = 0.0
         self._tidy_at = time.monotonic() + SELDOM
@@ -124,7 +134,7 @@ class WorkerProcess:
     # -------------------------------------------------------------------------------------------------- one lane
 
     def _run_alone(self, slots: Any) -> int:
-        keep_freed()
+        keep_freed(self._kept)
         core = StageWorker(
             self._spec,
             self._number,
