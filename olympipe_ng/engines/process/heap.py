@@ -43,7 +43,7 @@ class Malloc(NamedTuple):
 def find_malloc() -> Malloc | None:
     """Find them in the C library that this process runs on, once for all that are forked from it; another one has none."""
     library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return Malloc(library.mallopt, library.malloc_trim) if hasattr(library, "mallopt") else None
+    return Malloc(library.mallopt, library.malloc_trim) if all(hasattr(library, name) for name in Malloc._fields) else None
 
 
 def kept_by_each(plan: Plan) -> int:
