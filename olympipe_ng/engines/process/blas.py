@@ -3,8 +3,8 @@
     clean start    environment variables, set before the library is loaded
     fork           it is loaded already: told through ctypes, where it is OpenBLAS, which says how
 
-Its own function for that is called only for more threads than it has: it first begins anew those that the fork ended, and each looks for
-work for 0.1 s before it sleeps. In each of three workers on two cores, that was a third of a short run's time.
+Whoever forks workers is told, once, and they inherit it: OpenBLAS begins its threads when it is told, each looks for work for 0.1 s before
+it sleeps, and only a fork ends them. In each of three workers on two cores that was a third of a short run's time.
 
 What the user set in the environment beats ``"auto"``; what a stage or the pipeline says beats both.
 """
@@ -14,8 +14,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import cache, partial
-from typing import Any
+from functools import cache
+from itertools import product
+from typing import Any, NamedTuple
 
 from ...lazy import lazy
 from ...machine import usable_cpus
@@ -23,7 +24,7 @@ from ...plan import Plan, Role
 
 ctypes = lazy("ctypes")
 
-__all__ = ["cap_threads", "environment", "prepare_cap", "threads_of_run", "threads_of_stage"]
+__all__ = ["cap_threads", "environment", "threads_of_run", "threads_of_stage"]
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
 PREFIXES, SUFFIXES = ("openblas", "scipy_openblas"), ("", "64_", "_64", "64")  # of builds that rename their functions
@@ -52,19 +53,13 @@ def environment(threads: int) -> dict[str, str]:
     return values
 
 
-def prepare_cap(threads: int) -> None:
-    """Do what ``cap_threads`` would do in each child, here and once: nothing that starts or ends a thread."""
-    if threads:
-        _cap_what_comes(threads)
-        _found()
-
-
 def cap_threads(threads: int) -> None:
-    """Cap this process: what it will load, and what it has loaded."""
+    """Cap this process, and what is forked from it: what it will load, and what it has loaded, if it does not have that number already."""
     if threads:
         _cap_what_comes(threads)
-        for set_threads in _found():
-            set_threads(threads)
+        for library in _found():
+            if library.get_threads() != threads:
+                library.set_threads(threads)
 
 
 def _cap_what_comes(threads: int) -> None:
@@ -73,12 +68,19 @@ def _cap_what_comes(threads: int) -> None:
             os.environ[name] = str(threads)
 
 
+class _Library(NamedTuple):
+    """An OpenBLAS that is loaded."""
+
+    get_threads: Callable[[], int]
+    set_threads: Callable[[int], object]
+
+
 @cache
-def _found() -> list[Callable[[int], object]]:
-    """Find how those are told that are loaded when this process, or the one it was forked from, begins."""
+def _found() -> list[_Library]:
+    """Find those that are loaded when this process, or the one it was forked from, begins."""
     if sys.platform != "linux" or "numpy" not in sys.modules:
         return []
-    return [function for path in _loaded("openblas") if (function := _setter(path)) is not None]
+    return [library for path in _loaded("openblas") if (library := _find_functions(path)) is not None]
 
 
 def _loaded(word: str) -> set[str]:
@@ -86,23 +88,13 @@ def _loaded(word: str) -> set[str]:
         return {line[line.index("/") :].strip() for line in file if word in line and "/" in line and ".so" in line}
 
 
-def _setter(path: str) -> Callable[[int], object] | None:
+def _find_functions(path: str) -> _Library | None:
     try:
         library = ctypes.CDLL(path)
     except OSError:
         return None  # mapped, but not to be loaded again: deleted meanwhile
-    names = [f"{prefix}_set_num_threads{suffix}" for prefix in PREFIXES for suffix in SUFFIXES]
-    function = next((function for name in names if (function := getattr(library, name, None)) is not None), None)
-    try:
-        used, made = (ctypes.c_int.in_dll(library, name) for name in ("blas_cpu_number", "blas_num_threads"))
-    except ValueError:
-        return function  # a build that hides them
-    return function and partial(_set, used, made, function)
-
-
-def _set(used: Any, made: Any, function: Callable[[int], object], threads: int) -> None:
-    """Set the number of threads to be used, without a word to those that are to be."""
-    if threads <= made.value:
-        used.value = threads
-    else:
-        function(threads)
+    for prefix, suffix in product(PREFIXES, SUFFIXES):
+        names = [f"{prefix}_{verb}_num_threads{suffix}" for verb in ("get", "set")]
+        if all(hasattr(library, name) for name in names):
+            return _Library(*(getattr(library, name) for name in names))
+    return None

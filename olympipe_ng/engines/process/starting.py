@@ -31,7 +31,7 @@ from ...transport.wire import Channel, channel_pair
 from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
-from .blas import cap_threads, environment, prepare_cap, threads_of_stage
+from .blas import cap_threads, environment, threads_of_stage
 from .children import OPEN, die_with_parent, fork_child, fork_grandchild, import_for_children, name_process, reseed
 from .heap import find_malloc
 from .logs import handler_class, is_own_stream, relay
@@ -132,7 +132,7 @@ class ForkStarter:
         self._specs = specs
         self._settings = settings
         self._stock = stock
-        prepare_cap(settings.blas_threads)  # in the supervisor, once: what is done after a fork is done in each child
+        cap_threads(settings.blas_threads)  # in the supervisor, once: what is done after a fork is done in each child
         handler_class()
         find_malloc()
 
