@@ -33,16 +33,21 @@ def test_f22_a_source_that_raises_midway_delivers_what_it_drew(method):
 
 
 @pytest.mark.no_leak_check  # the thread that is stuck in the user's source is the one thing that may stay
-def test_f23_a_source_that_blocks_is_named_in_the_log(caplog):
+def test_f23_a_source_that_blocks_is_named_in_the_log(caplog, tmp_path):
     """limit(1) completes on item 1; the thread that is stuck in the user's source is logged by name."""
-    release = threading.Event()
+    release, stuck = threading.Event(), tmp_path / "stuck"
 
     def blocked():
         yield 1
+        stuck.touch()
         release.wait()
 
+    def when_it_blocks(number):
+        wait_until(stuck.exists)
+        return number
+
     began = time.monotonic()
-    assert Pipeline(blocked, start_method="fork").task(abs).limit(1).wait_for_result() == [1]
+    assert Pipeline(blocked, start_method="fork").task(when_it_blocks).limit(1).wait_for_result() == [1]
     assert time.monotonic() - began < 5
     release.set()
     assert "stuck" in caplog.text
