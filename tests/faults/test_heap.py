@@ -44,10 +44,12 @@ def test_memory_that_an_item_freed_is_there_for_the_next(where):
 
 
 def test_workers_together_keep_a_part_of_the_memory_that_there_is(monkeypatch):
-    """Of the machine's, or of what a control group allows; each at most 512 MiB."""
+    """Of the machine's, or of what a control group allows; each at most 512 MiB, at least what it would keep anyway."""
     plan, _ = make_plan([Pipeline(range(1)).task(abs, 6).task(abs, 2).batch(2).outlet], RunConfig())
     monkeypatch.setattr(heap, "memory_limit", lambda: 1 << 30)
     assert heap.kept_by_each(plan) == (1 << 30) // 8 // 8
+    monkeypatch.setattr(heap, "memory_limit", lambda: 1 << 20)
+    assert heap.kept_by_each(plan) == 128 << 10
     monkeypatch.setattr(heap, "memory_limit", lambda: None)
     assert heap.kept_by_each(plan) == min(1 << 29, psutil.virtual_memory().total // 64)
 

@@ -27,6 +27,7 @@ __all__ = ["find_malloc", "give_back", "keep_freed", "kept_by_each"]
 ctypes = lazy("ctypes")
 
 KEPT = 1 << 29  # bytes at the end of a worker's heap; more is given back at once, less is fetched again and again
+USUAL = 1 << 17  # what glibc keeps by itself, whatever little memory there is
 SHARE = 8  # the part of all memory that workers may keep: a larger one leaves less of it to their items
 IN_HEAP = 1 << 25  # bytes of one block, the most that glibc allows; larger ones are mapped and unmapped each time
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -49,10 +50,10 @@ def find_malloc() -> Malloc | None:
 def kept_by_each(plan: Plan) -> int:
     """Return the bytes that each worker of a run may keep."""
     if not hasattr(os, "sysconf"):
-        return 0
+        return USUAL
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     workers = sum(node.workers for node in plan.nodes if node.role is Role.STAGE and not node.hub)
-    return min(KEPT, min(there, memory_limit() or there) // SHARE // max(1, workers))
+    return max(USUAL, min(KEPT, min(there, memory_limit() or there) // SHARE // max(1, workers)))
 
 
 def keep_freed(kept: int) -> None:
