@@ -26,7 +26,7 @@ def endless():
             yield k
             k += 1
     finally:
-        print("source closed", flush=True)
+        print("source closed\\n", end="", flush=True)  # in one piece: another thread may be saying something
 
 def work(x):
     time.sleep(0.001)
@@ -230,7 +230,7 @@ run = pipeline.start()
 say_when_running(run)
 del run
 gc.collect()
-print("dropped", flush=True)
+print("dropped\\n", end="", flush=True)
 sys.stdin.read()
 """
     with Script(tmp_path, code, method, stdin=-1) as script:
