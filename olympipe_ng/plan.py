@@ -83,6 +83,11 @@ class NodePlan(NamedTuple):
     redeliver: bool = True
     max_items: int | None = None  # recycle a worker after so many
 
+    @property
+    def staffed(self) -> bool:
+        """Whether workers of its own run it."""
+        return self.role is Role.STAGE and not self.hub
+
 
 class Plan(NamedTuple):
     """All of a run, as the scheduler sees it."""
@@ -101,6 +106,10 @@ class Plan(NamedTuple):
         return [node for node in self.nodes if node.role is Role.SOURCE]
 
     @property
+    def workers(self) -> int:
+        return sum(node.workers for node in self.nodes if node.staffed)
+
+    @property
     def joins(self) -> bool:
         """Whether one part of the graph may wait for another: unequal arms, or several sinks."""
         return len(self.sinks) > 1 or any(len(node.inputs) > 1 for node in self.nodes)
@@ -116,7 +125,8 @@ def make_plan(
     """Lay out the run of ``sinks``: the plan, and the graph's nodes in the order of their numbers."""
     nodes = reachable(sinks)
     _check_size(nodes)
-    edges = _join(nodes, sinks, config)
+    run_bytes = config.queue_bytes or _default_bytes()
+    edges = _join(nodes, sinks, config, run_bytes)
     auto = _auto_workers(nodes)
     ascending = _ascending(nodes)
     plans = [_node_plan(number, node, edges, config, auto)._replace(ascends=id(node) in ascending) for number, node in enumerate(nodes)]
@@ -126,7 +136,7 @@ def make_plan(
         number = len(nodes) + k
         plans.append(NodePlan(number, f"sink {k}", Role.SINK, inputs=_inputs(edges, number), discard=thrown_away))
     seed = config.seed if config.seed is not None else 0
-    limits = (config.max_failures, config.close_timeout, frame_items, seed, config.stall_timeout, _run_bytes(config))
+    limits = (config.max_failures, config.close_timeout, frame_items, seed, config.stall_timeout, run_bytes)
     return Plan(tuple(plans), tuple(edges), *limits), nodes
 
 
@@ -139,12 +149,12 @@ def _check_size(nodes: Sequence[Node]) -> None:
 
 
 def _check_workers(plans: Sequence[NodePlan]) -> None:
-    total = sum(plan.workers for plan in plans if not plan.hub and plan.role is Role.STAGE)
+    total = sum(plan.workers for plan in plans if plan.staffed)
     if total > MAX_WORKERS:
         raise GraphError(f"this graph asks for {total} workers, more than the {MAX_WORKERS} that are supported: lower count=")
 
 
-def _join(nodes: Sequence[Node], sinks: Sequence[Outlet], config: RunConfig) -> list[EdgePlan]:
+def _join(nodes: Sequence[Node], sinks: Sequence[Outlet], config: RunConfig, run_bytes: int) -> list[EdgePlan]:
     numbers = {id(node): number for number, node in enumerate(nodes)}
     edges: list[EdgePlan] = []
     for number, node in enumerate(nodes):
@@ -154,17 +164,9 @@ def _join(nodes: Sequence[Node], sinks: Sequence[Outlet], config: RunConfig) -> 
             edges.append(EdgePlan(len(edges), numbers[id(outlet.node)], outlet.number, number, port, bound))
     for k, outlet in enumerate(sinks):
         edges.append(EdgePlan(len(edges), numbers[id(outlet.node)], outlet.number, len(nodes) + k, 0, _bound(outlet.node, config)))
-    share = _share(config, len(edges))
+    share = max(1, min(EDGE_BYTES, run_bytes // max(1, len(edges))))
     marked = _marked(nodes, edges)
     return [edge._replace(queue_bytes=share, marked=edge.number in marked) for edge in edges]
-
-
-def _share(config: RunConfig, edges: int) -> int:
-    return max(1, min(EDGE_BYTES, _run_bytes(config) // max(1, edges)))
-
-
-def _run_bytes(config: RunConfig) -> int:
-    return config.queue_bytes or _default_bytes()
 
 
 def _bound(producer: Node, config: RunConfig) -> int | None:

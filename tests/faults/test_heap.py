@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import sys
@@ -73,7 +72,6 @@ def test_what_is_kept_is_given_back(monkeypatch, idle):
 
     grown: list[int] = []
     before = 0
-    gc.collect()
     with Pipeline(source, start_method="fork", queue_size=1).task(work).start() as run:
         results = iter(run)
         pid, kept = next(results)

@@ -421,7 +421,7 @@ def test_blas_threads_are_capped(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel for its threads")
 def test_capping_blas_threads_starts_none(monkeypatch):
-    """OpenBLAS's own function would: a thread that looks for work for 0.1 s, in each worker of each run."""
+    """OpenBLAS begins its threads when it is told a number, and each looks for work for 0.1 s: no worker tells it."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     np.ones((300, 300)) @ np.ones((300, 300))

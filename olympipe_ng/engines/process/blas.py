@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ...lazy import lazy
 from ...machine import usable_cpus
-from ...plan import Plan, Role
+from ...plan import Plan
 
 ctypes = lazy("ctypes")
 
@@ -36,8 +36,8 @@ def threads_of_run(asked: Any, plan: Plan) -> int:
         return 0
     if asked != "auto":
         return int(asked)
-    workers = sum(node.workers * (1 if node.cancels else node.lanes) for node in plan.nodes if node.role is Role.STAGE and not node.hub)
-    return max(1, usable_cpus() // max(1, workers))
+    threads = sum(node.workers * (1 if node.cancels else node.lanes) for node in plan.nodes if node.staffed)
+    return max(1, usable_cpus() // max(1, threads))
 
 
 def threads_of_stage(asked: Any, of_run: int) -> int:

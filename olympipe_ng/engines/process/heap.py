@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ...lazy import lazy
 from ...machine import memory_limit
-from ...plan import Plan, Role
+from ...plan import Plan
 
 __all__ = ["find_malloc", "give_back", "keep_freed", "kept_by_each"]
 
@@ -52,8 +52,7 @@ def kept_by_each(plan: Plan) -> int:
     if not hasattr(os, "sysconf"):
         return USUAL
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    workers = sum(node.workers for node in plan.nodes if node.role is Role.STAGE and not node.hub)
-    return max(USUAL, min(KEPT, min(there, memory_limit() or there) // SHARE // max(1, workers)))
+    return max(USUAL, min(KEPT, min(there, memory_limit() or there) // SHARE // max(1, plan.workers)))
 
 
 def keep_freed(kept: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...errors import GraphError
 from ...lazy import lazy
-from ...plan import Plan, Role
+from ...plan import Plan
 from ...worker import StageSpec
 
 logging = lazy("logging")
@@ -31,15 +31,14 @@ LARGE_CLOSURE = 10_000_000  # bytes; less is pickled in no time
 
 def check_descriptors(plan: Plan) -> None:
     """Raise ``GraphError`` when a run would need more descriptors than the limit allows."""
-    workers = sum(node.workers for node in plan.nodes if node.role is Role.STAGE and not node.hub)
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return
     here = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else OWN
-    needed = max(here, OWN) + OWN // 2 + PER_WORKER * workers
+    needed = max(here, OWN) + OWN // 2 + PER_WORKER * plan.workers
     if needed > limit:
         raise GraphError(
-            f"this run of {workers} workers needs {needed} file descriptors, and the limit is {limit}: raise it (ulimit -n {needed}), "
+            f"this run of {plan.workers} workers needs {needed} file descriptors, and the limit is {limit}: raise it (ulimit -n {needed}), "
             "or use fewer stages or a lower count"
         )
 

@@ -328,8 +328,16 @@ def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, 
     if stock is None:
         _filter_warnings(settings)  # once more: the graph brought its modules
     cap_threads(threads_of_stage(spec.stage.config.blas_threads, settings.blas_threads))
-    copying = (settings.zero_copy, settings.together)
-    process = WorkerProcess(channel, worker, number, spec, *copying, stock=stock, kept=settings.kept)
+    process = WorkerProcess(
+        channel,
+        worker,
+        number,
+        spec,
+        zero_copy=settings.zero_copy,
+        together=settings.together,
+        stock=stock,
+        kept=settings.kept,
+    )
     relay(process.say, settings.own_streams)
     return process.run()
 

@@ -52,9 +52,9 @@ class WorkerProcess:
         worker: int,
         number: int,
         spec: StageSpec,
+        *,
         zero_copy: bool,
         together: bool,
-        *,
         stock: Stock | None,
         kept: int,
     ) -> None:
