@@ -79,9 +79,13 @@ class Items:
         for i in range(self.count):
             yield self[i]
 
+    def part(self, lo: int, hi: int) -> list[Any]:
+        """Return some of them; raises what the first raised that would not be rebuilt."""
+        return [self[i] for i in range(lo, hi)]
+
 
 class PackedItems:
-    """The items ``[lo, hi)`` of ``Packed``. A pack is loaded when the first of its items is asked for, and kept with its frame."""
+    """The items ``[lo, hi)`` of ``Packed``. A pack is loaded when the first of its items is asked for, and kept until the last was."""
 
     __slots__ = ("_first", "_last", "_lo", "_loaded", "_loads", "_open", "_packed", "_shift", "_zero_copy", "count")
 
@@ -116,6 +120,18 @@ class PackedItems:
         for i in range(self.count):
             yield self[i]
 
+    def part(self, lo: int, hi: int) -> list[Any]:
+        """Return some of them, run by run; raises what the first raised that would not be rebuilt."""
+        parts: list[Any] = []
+        while lo < hi:
+            parts.append(self[lo])
+            lo += 1
+            if self._first <= lo < self._last:  # the rest of its run is in hand
+                upto = min(hi, self._last)
+                parts += self._loaded[lo + self._shift : upto + self._shift]
+                lo = upto
+        return parts
+
     def _build(self, element: Any) -> Any:
         if type(element) is not Group:
             return element
@@ -134,25 +150,33 @@ class PackedItems:
             return [self._load(pack)]
         loads = self._loads.get(id(pack))
         if loads is None:
-            loads = self._loads[id(pack)] = _Loads(self._load(pack))
-        turn = max(loads.taken[run.lo : run.hi])
-        if turn == len(loads.lists):
-            loads.lists.append(self._load(pack))
-        loads.taken[run.lo : run.hi] = [turn + 1] * (run.hi - run.lo)
-        return loads.lists[turn][run.lo : run.hi]
+            loads = self._loads[id(pack)] = _Loads()
+        return loads.claim(run, lambda: self._load(pack))
 
     def _load(self, pack: Pack) -> Any:
         return _load(pack.tag, pack.data, map(self._open, pack.buffers), self._zero_copy)
 
 
 class _Loads:
-    """A pack, as often as it was loaded, and how often each of its items was given out."""
+    """A pack, as often as it was loaded and not yet wholly given out, and how often each of its items was."""
 
     __slots__ = ("lists", "taken")
 
-    def __init__(self, loaded: list[Any]) -> None:
-        self.lists = [loaded]
-        self.taken = [0] * len(loaded)
+    def __init__(self) -> None:
+        self.lists: dict[int, list[Any]] = {}
+        self.taken: list[int] = []
+
+    def claim(self, run: Run, load: Callable[[], list[Any]]) -> list[Any]:
+        """Give out items; a list that is used up is let go, or all objects of a frame would live as long as it does, out of the cache."""
+        turn = max(self.taken[run.lo : run.hi], default=0)
+        if turn not in self.lists:
+            self.lists[turn] = load()
+            self.taken = self.taken or [0] * len(self.lists[turn])
+        self.taken[run.lo : run.hi] = [turn + 1] * (run.hi - run.lo)
+        given = self.lists[turn][run.lo : run.hi]
+        if min(self.taken) > turn:
+            del self.lists[turn]
+        return given
 
 
 def decode(

@@ -153,7 +153,8 @@ class _Slices:
         append = results.append
         failure: BaseException | None = None
         try:
-            inputs = [items[k] for k in range(lo - self.base, hi - self.base)]
+            first, upto = lo - self.base, hi - self.base
+            inputs = items[first:upto] if type(items) is list else items.part(first, upto)
         except self.catch:  # an item's own unpickling: whose it is is found one by one
             return lo, None
         position.where, position.done = lo, results  # an item's position is told by how many are done

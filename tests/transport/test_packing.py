@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -48,6 +49,10 @@ def travel(encoded):
     return Encoded.from_wire(encoded.header(), memoryview(b"".join(encoded.segments())))
 
 
+class Watched:
+    """May be watched by a weak reference."""
+
+
 def records(count):
     return [{"number": k, "text": f"{k}"} for k in range(count)]
 
@@ -75,6 +80,18 @@ def test_cutting_is_slicing(items, data):
     middle = (hi - lo) // 2
     assert same(list(decode(travel(cut.cut(middle, hi - lo)))), items[lo + middle : hi])
     assert same(list(decode(travel(pack(items)), lo, hi)), items[lo:hi])
+
+
+@settings(deadline=None, derandomize=True)
+@given(ITEMS, st.data())
+def test_parts_are_slices(items, data):
+    """Many items at once are those that would be given one by one, in whatever order parts are asked for, and however they were grouped."""
+    tokens = travel(pack(items, pieces=3)).tokens()
+    items, decoded = [*items, items], decode(travel(encode_tokens([*tokens, tokens])))
+    for _ in range(3):
+        lo = data.draw(st.integers(0, len(items)))
+        hi = data.draw(st.integers(lo, len(items)))
+        assert same(decoded.part(lo, hi), items[lo:hi])
 
 
 @settings(deadline=None, derandomize=True)
@@ -159,6 +176,13 @@ def test_items_of_a_pack_share_what_they_shared():
     common = ["common"]
     first, second = decode(pack([{"a": common}, {"b": common}]))
     assert first["a"] is second["b"]
+
+
+def test_a_pack_that_was_given_out_is_let_go():
+    """What a frame's items need lives no longer than they do: memory that is used again at once is still in the cache."""
+    items = decode(travel(pack([Watched() for _ in range(3 * MOST)])))
+    seen = [weakref.ref(items[k]) for k in range(3 * MOST)]
+    assert 0 < sum(ref() is not None for ref in seen) <= MOST
 
 
 def test_an_item_that_cannot_be_pickled_leaves_the_rest_addable():
