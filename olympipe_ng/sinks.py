@@ -142,13 +142,24 @@ class Sinks:
 
     def take_all(self, k: int, frame: Delivered, into: list[Any]) -> None:
         """Decode a whole frame at once."""
-        opened = self.engine.codec.open(frame.payload, frame.lo, frame.hi)
-        if type(opened) is not list:
+        items = self._open_all(frame)
+        if items is None:
             into.extend(self.items(k, frame))
             return
-        into.extend(opened)
+        into.extend(items)
         self.sinks[k].taken += frame.hi - frame.lo
         self._tell_if_due(self.sinks[k], frame)
+
+    def _open_all(self, frame: Delivered) -> list[Any] | None:
+        """Decode a frame; ``None`` if one of its items would not be loaded: which it is, is found one by one."""
+        opened = self.engine.codec.open(frame.payload, frame.lo, frame.hi)
+        try:
+            return opened if type(opened) is list else opened.part(0, frame.hi - frame.lo)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        except BaseException:  # an item's own unpickling
+            return None
 
     def _tell_if_due(self, sink: Sink, frame: Delivered) -> None:
         if frame.soon or not self.engine.threaded or time.monotonic() - sink.told_at > PATIENCE:

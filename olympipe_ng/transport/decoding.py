@@ -81,7 +81,8 @@ class Items:
 
     def part(self, lo: int, hi: int) -> list[Any]:
         """Return some of them; raises what the first raised that would not be rebuilt."""
-        return [self[i] for i in range(lo, hi)]
+        pickles = self._rows.pickles(self._lo + lo, self._lo + hi)
+        return [self[i] for i in range(lo, hi)] if pickles is None else list(map(pickle.loads, pickles))
 
 
 class PackedItems:

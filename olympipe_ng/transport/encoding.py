@@ -53,6 +53,7 @@ from .wire import Buffer
 
 __all__ = ["THRESHOLD", "BufferRef", "Encoded", "Encoder", "Items", "Memory", "Segment", "Store", "Token", "decode", "encode_tokens"]
 
+CONTAINERS = frozenset({dict, list, tuple, set})  # pickled without further questions: most items are such
 NUMBER_SIZE = 9  # bytes of a marshalled number, about; for bounds only
 
 
@@ -106,13 +107,16 @@ class Encoder:
                 self._scalars.append(item)
                 self._scalars_size += NUMBER_SIZE + size
                 return
-        special = _SPECIAL.get(kind)
-        if special is None:
-            special = Encoder._encode_array if kind.__name__ == "ndarray" and is_plain_array(item, kind) else Encoder._pickle
-        tag, data, buffers = special(self, item)
+        tag, data, buffers = self._pickle(item) if kind in CONTAINERS else self._encode(item, kind)
         if buffers:
             self._large += sum(map(size_of, buffers))
         (rows or self._delimit()).put(tag, data, buffers)
+
+    def _encode(self, item: Any, kind: type) -> Row:
+        special = _SPECIAL.get(kind)
+        if special is None:
+            special = Encoder._encode_array if kind.__name__ == "ndarray" and is_plain_array(item, kind) else Encoder._pickle
+        return special(self, item)
 
     def extend(self, items: list[Any]) -> None:
         """Add many; on failure those before the failing one are in, so ``count`` tells which it was."""
@@ -195,6 +199,9 @@ class Encoder:
             stay = isinstance(error, NeedsFullPickler)
         else:
             pickler.clear_memo()  # items are independent of each other
+            chunks = self._chunks
+            if len(chunks) == 1 and not self._buffers and len(chunks[0]) < THRESHOLD:  # nearly always
+                return PICKLE, chunks.pop(), ()
             return self._pickled()
         return self._pickle_fully(item, stay)  # out of the ``except``: a failure there must not seem to come from the first one
 
@@ -210,9 +217,8 @@ class Encoder:
 
     def _pickled(self) -> Row:
         """Take what the pickler wrote."""
-        chunks = self._chunks
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
+        data = b"".join(self._chunks)  # of one chunk: itself
+        self._chunks.clear()
         buffers: Sequence[Segment] = ()
         if self._buffers:
             buffers, self._buffers = self._buffers, []

@@ -98,11 +98,9 @@ class _Slices:
             return at, ended
         clock = time.perf_counter
         began = clock()
-        if self.together is not None and not each:
-            at, ended = self._gather(self.together, items, at, hi)
-        elif not each and self.worker.numbers and self.arity is Arity.ONE and type(items) is list:
-            at, ended = self._numbers(items, at, hi)
         late = began + SLICE_SECONDS
+        if not each:
+            at, ended = self._cheap(items, at, hi, late)
         while at < hi and ended is None and clock() < late:
             if each:
                 self.ticket.hold(at)
@@ -143,8 +141,47 @@ class _Slices:
         try:
             self.emit(at, item, result)
         except self.catch as error:  # the result's own pickling
-            return self.ticket.failed(at, item, explained(self.worker, error, result), Kind.SERIALIZATION)
+            return self._unpicklable(at, item, result, error)
         return None
+
+    def _cheap(self, items: Any, lo: int, hi: int, late: float) -> tuple[int, Done | None]:
+        """Run cheap items the shortest way there is for them; return the first that was not run, and what ends the ticket."""
+        if self.together is not None:
+            return self._gather(self.together, items, lo, hi)
+        at, ended = lo, None
+        if self.worker.numbers and self.arity is Arity.ONE and type(items) is list:
+            at, ended = self._numbers(items, lo, hi)
+        return (at, ended) if at >= hi or ended is not None else self._loaded(items, at, hi, late)
+
+    def _load(self, items: Any, lo: int, hi: int) -> list[Any]:
+        first, upto = lo - self.base, hi - self.base
+        return items[first:upto] if type(items) is list else items.part(first, upto)
+
+    def _loaded(self, items: Any, lo: int, hi: int, late: float) -> tuple[int, Done | None]:
+        """Run cheap items, which are loaded together, while there is time; return the first that was not run."""
+        apply, emit, catch, position, clock = self.apply, self.emit, self.catch, self.position, time.perf_counter
+        try:
+            inputs = self._load(items, lo, hi)
+        except catch:  # an item's own unpickling: whose it is is found one by one
+            return lo, None
+        for at, item in enumerate(inputs, lo):
+            position.where = at
+            ended: Done | None = None
+            try:
+                result = apply(item)
+            except catch as error:  # the user's function
+                ended = self.ticket.failed(at, item, error)
+            else:
+                try:
+                    emit(at, item, result)
+                except catch as error:  # the result's own pickling
+                    ended = self._unpicklable(at, item, result, error)
+            if ended is not None or clock() > late:
+                return at + 1, ended
+        return hi, None
+
+    def _unpicklable(self, at: int, item: Any, result: Any, error: BaseException) -> Done | None:
+        return self.ticket.failed(at, item, explained(self.worker, error, result), Kind.SERIALIZATION)
 
     def _gather(self, together: Together, items: Any, lo: int, hi: int) -> tuple[int, Done | None]:
         """Run items whose results are encoded together; return the first that was not run."""
@@ -153,8 +190,7 @@ class _Slices:
         append = results.append
         failure: BaseException | None = None
         try:
-            first, upto = lo - self.base, hi - self.base
-            inputs = items[first:upto] if type(items) is list else items.part(first, upto)
+            inputs = self._load(items, lo, hi)
         except self.catch:  # an item's own unpickling: whose it is is found one by one
             return lo, None
         position.where, position.done = lo, results  # an item's position is told by how many are done

@@ -49,7 +49,8 @@ class Codec(Protocol):
     """Whether to give encoders many items at once: they may be encoded together then, and fail together."""
 
     def open(self, payload: Any, lo: int, hi: int) -> Any:
-        """Return something whose ``[i]`` is the item ``lo + i``; it raises, for that item only, what loading it raised."""
+        """Return a list of the items from ``lo`` on, or something whose ``[i]`` is the item ``lo + i`` and raises, for that item only, what
+        loading it raised; its ``part`` gives many at once, or raises."""
 
     def encoder(self) -> Encoding:
         """Return a new encoder for an outlet."""
