@@ -201,6 +201,15 @@ def test_a_result_that_cannot_be_pickled_is_its_stages_failure(where):
 
 
 @everywhere
+def test_a_result_that_cannot_be_pickled_is_so_among_many_that_can(where):
+    """Cheap items are run many at a time; what is wrong with one is told as ever."""
+    items = [{"number": k} for k in range(400)]
+    came, error = outcome(Pipeline(items, **where).task(lambda x: (y for y in "ab") if x["number"] == 300 else x))
+    assert came == items[:300]
+    assert (type(error), error.index) == (SerializationError, 300)
+
+
+@everywhere
 def test_a_result_that_cannot_be_loaded_is_the_producing_stages_failure(where):
     """Whoever reads it first (a stage, or the caller): the stage that made it is named."""
     for reader in (lambda made: made, lambda made: made.task(lambda x: x)):

@@ -8,12 +8,13 @@ import datetime
 import enum
 import functools
 import operator
+import re
 import threading
 
 import numpy as np
 import pytest
 
-from olympipe_ng import DROP, Pipeline, StageError
+from olympipe_ng import DROP, Pipeline, StageError, current_item
 from tests.engines.graphs import plain
 from tests.engines.kinds import each_engine, everywhere, in_threads
 
@@ -28,6 +29,13 @@ class Colour(enum.Enum):
 class Record:
     name: str
     tags: list
+
+
+class Sour:
+    """Cannot be loaded."""
+
+    def __reduce__(self):
+        return int, ("sour",)
 
 
 ITEMS = [
@@ -55,6 +63,28 @@ def test_exceptions_that_are_returned_are_results(where):
     """Only what is raised is a failure."""
     came = Pipeline([1, 2], **where).task(lambda x: ValueError(x) if x == 1 else StopIteration(x)).wait_for_result()
     assert [type(each) for each in came] == [ValueError, StopIteration]
+
+
+@everywhere
+@pytest.mark.parametrize("frame_pickling", ["item", "list"])
+def test_cheap_items_that_are_run_together_fail_each_for_itself(where, frame_pickling):
+    """Whose function raised, whose result cannot be pickled, and whose cannot be loaded; and each knows which it is."""
+
+    def work(item):
+        if item["number"] == 137:
+            raise ValueError("no such number")
+        if item["number"] == 201:
+            return {"lock": threading.Lock()}
+        if item["number"] == 303 and frame_pickling == "item":  # else what was pickled together fails together
+            return {"sour": Sour()}
+        return {"number": item["number"], "index": current_item().index}
+
+    numbers = Pipeline(({"number": k} for k in range(400)), on_error="collect", frame_pickling=frame_pickling, **where)
+    results = numbers.task(work).task(lambda x: {**x, "again": current_item().index}).wait_for_result()
+    lost = {137: "no such number", 201: "lock", 303: "sour"} if frame_pickling == "item" else {137: "no such number", 201: "lock"}
+    assert results == [{"number": k, "index": k, "again": k} for k in range(400) if k not in lost]
+    for (number, words), error in zip(lost.items(), results.errors, strict=True):
+        assert re.search(f"'work'.* item {number}\\b.*{words}", error)
 
 
 @each_engine

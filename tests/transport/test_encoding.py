@@ -337,6 +337,17 @@ def test_an_item_that_cannot_be_rebuilt_harms_no_other():
     assert items[3] == [3]
 
 
+def test_many_items_at_once_are_those_one_by_one():
+    """Pickles in one piece, and such with buffers of their own, in one frame; a cut keeps them apart."""
+    large = [{"array": np.full(THRESHOLD, k, "u1")} for k in range(3)]
+    small = [{"number": k} for k in range(6)]
+    for items in (small, [*small, *large, *small], [*large, *small], [b"x" * 2 * SHORT, *small]):
+        rows, end = travel(encode(items)), len(items)
+        for lo, hi in ((0, end), (2, end - 1), (1, 1)):
+            assert str(decode(rows).part(lo, hi)) == str(items[lo:hi])
+            assert str(decode(travel(rows.cut(lo, end))).part(0, hi - lo)) == str(items[lo:hi])
+
+
 def test_an_encoder_begins_anew_after_take():
     """Nothing is left behind, and nothing is empty."""
     encoder = Encoder()
