@@ -60,7 +60,7 @@ WORKLOADS = (
         "3 stages, 200-byte dicts",
         (Stage(add_key),) * 3,
         make_records,
-        100_000,
+        200_000,
         ("olympipe_ng", "olympipe_ng+list", "queue_chain", "queue_chain+chunk=128", "executor+chunk=128", "olympipe", "mpire+chunk=128"),
         (
             Claim("against the Queue chain", ("queue_chain",), 3.5, 5),
