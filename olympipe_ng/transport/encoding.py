@@ -53,7 +53,6 @@ from .wire import Buffer
 
 __all__ = ["THRESHOLD", "BufferRef", "Encoded", "Encoder", "Items", "Memory", "Segment", "Store", "Token", "decode", "encode_tokens"]
 
-CONTAINERS = frozenset({dict, list, tuple, set})  # pickled without further questions: most items are such
 NUMBER_SIZE = 9  # bytes of a marshalled number, about; for bounds only
 
 
@@ -107,16 +106,13 @@ class Encoder:
                 self._scalars.append(item)
                 self._scalars_size += NUMBER_SIZE + size
                 return
-        tag, data, buffers = self._pickle(item) if kind in CONTAINERS else self._encode(item, kind)
-        if buffers:
-            self._large += sum(map(size_of, buffers))
-        (rows or self._delimit()).put(tag, data, buffers)
-
-    def _encode(self, item: Any, kind: type) -> Row:
         special = _SPECIAL.get(kind)
         if special is None:
             special = Encoder._encode_array if kind.__name__ == "ndarray" and is_plain_array(item, kind) else Encoder._pickle
-        return special(self, item)
+        tag, data, buffers = special(self, item)
+        if buffers:
+            self._large += sum(map(size_of, buffers))
+        (rows or self._delimit()).put(tag, data, buffers)
 
     def extend(self, items: list[Any]) -> None:
         """Add many; on failure those before the failing one are in, so ``count`` tells which it was."""
@@ -256,6 +252,7 @@ class Encoder:
 
 
 _SPECIAL: dict[type, Callable[[Encoder, Any], Row]] = {
+    **dict.fromkeys((dict, list, tuple, set), Encoder._pickle),  # without asking whether it is an array: most items are such
     **dict.fromkeys(NUMBERS, Encoder._encode_number),
     bytes: Encoder._encode_bytes,
     bytearray: Encoder._encode_bytearray,

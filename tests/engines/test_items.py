@@ -17,6 +17,7 @@ import pytest
 from olympipe_ng import DROP, Pipeline, StageError, current_item
 from tests.engines.graphs import plain
 from tests.engines.kinds import each_engine, everywhere, in_threads
+from tests.engines.test_errors import NotLoadable
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -29,13 +30,6 @@ class Colour(enum.Enum):
 class Record:
     name: str
     tags: list
-
-
-class Sour:
-    """Cannot be loaded."""
-
-    def __reduce__(self):
-        return int, ("sour",)
 
 
 ITEMS = [
@@ -76,12 +70,12 @@ def test_cheap_items_that_are_run_together_fail_each_for_itself(where, frame_pic
         if item["number"] == 201:
             return {"lock": threading.Lock()}
         if item["number"] == 303 and frame_pickling == "item":  # else what was pickled together fails together
-            return {"sour": Sour()}
+            return {"sour": NotLoadable()}
         return {"number": item["number"], "index": current_item().index}
 
     numbers = Pipeline(({"number": k} for k in range(400)), on_error="collect", frame_pickling=frame_pickling, **where)
     results = numbers.task(work).task(lambda x: {**x, "again": current_item().index}).wait_for_result()
-    lost = {137: "no such number", 201: "lock", 303: "sour"} if frame_pickling == "item" else {137: "no such number", 201: "lock"}
+    lost = {137: "no such number", 201: "lock"} | ({303: "cannot be loaded"} if frame_pickling == "item" else {})
     assert results == [{"number": k, "index": k, "again": k} for k in range(400) if k not in lost]
     for (number, words), error in zip(lost.items(), results.errors, strict=True):
         assert re.search(f"'work'.* item {number}\\b.*{words}", error)
