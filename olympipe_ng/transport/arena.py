@@ -21,9 +21,11 @@ How they are joined, in messages that each process already exchanges with the su
   Before a dispatch or delivery: ``missing(consumer, refs)`` tells which descriptors to send first. ``owner_gone``, ``consumer_gone`` at
   a death.
 * *Consumer* (a worker, the caller's sink): one ``Reader`` as the ``memory`` of ``decode``; ``add`` with what ``Channel.descriptors``
-  has, be it empty. With ``zero_copy``: before each ``done``, send ``take_lent()``, which the supervisor holds for that consumer; now and
-  then ``take_returned()``, which it releases. So a block is free only when its frame is settled *and* no view of it lives: one without
+  has, be it empty. With ``zero_copy``: before each ``done``, send ``take_lent()``, which the supervisor holds for that consumer; after it
+  ``take_returned()``, which it releases. So a block is free only when its frame is settled *and* no view of it lives: one without
   the other would change the data under an item that must be delivered again.
+* What was lent and is given back as it was goes on as a reference (the reader is the ``lender`` of the encoder): nobody can change it,
+  and the frame that is made of it is held before the view of it is released.
 * A reader without the descriptor asks ``fetch(ref)``: the supervisor answers with ``Keeper.read(ref)``.
 
 Considered and refused: a named ``SharedMemory`` per item (a quarter of the speed, and leaks at a kill); a block of memory per segment

@@ -64,9 +64,18 @@ class Reader:
             self._addresses[key] = _address(memory)
         block = (ctypes.c_ubyte * ref.length).from_address(self._addresses[key] + ref.offset)
         block.memory = memory  # mapped as long as the block is used
+        block.ref = ref
         self._lent.append(ref)
         weakref.finalize(block, self._returned.append, ref).atexit = False
         return memoryview(block).toreadonly().cast("B")
+
+    def find(self, block: object, length: int) -> BufferRef | None:
+        """Tell where a block lies that was lent here, if it is so long: whoever gives it back as it is need not write it again."""
+        ref = getattr(block, "ref", None)
+        if type(ref) is not BufferRef or ref.length != length:
+            return None
+        ours = self._maps.get((ref.arena, ref.segment))  # or it is from another run of this process
+        return ref if ours is not None and ours is getattr(block, "memory", None) else None
 
     def take_lent(self) -> list[BufferRef]:
         """Return what was lent since the last call: the supervisor must hold it before it may release the frames it came from."""

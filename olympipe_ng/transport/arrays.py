@@ -15,7 +15,7 @@ from typing import Any
 
 from ..lazy import lazy
 
-__all__ = ["is_plain_array", "raw_bytes", "rebuild", "rebuild_nested", "reduce_nested"]
+__all__ = ["is_plain_array", "memory_under", "raw_bytes", "rebuild", "rebuild_nested", "reduce_nested"]
 
 numpy = lazy("numpy")
 
@@ -34,6 +34,14 @@ def raw_bytes(array: Any) -> memoryview | bytes:
     return memoryview(array.reshape(-1).view("u1")) if array.flags.c_contiguous else array.tobytes()
 
 
+def memory_under(array: Any) -> Any:
+    """Return the object whose memory an array (or another object with a buffer) shows; ``None`` where the array has its own."""
+    loaded = sys.modules.get("numpy")
+    while loaded is not None and isinstance(array, loaded.ndarray):
+        array = array.base
+    return array.obj if type(array) is memoryview else array
+
+
 def rebuild(dtype: str, shape: tuple[int, ...], data: Any, *, copy: bool) -> Any:
     """Return the array, as a copy of its own or as a view of ``data``."""
     array = numpy.ndarray(shape, dtype, data)
@@ -42,11 +50,15 @@ def rebuild(dtype: str, shape: tuple[int, ...], data: Any, *, copy: bool) -> Any
 
 def reduce_nested(array: Any) -> tuple[Any, ...]:
     """Reduce a plain array within a larger object, its bytes out of band where they are many."""
-    if not array.flags.c_contiguous or not array.flags.writeable:
-        array = array.copy("C")  # writable, so that what comes back is
+    if not array.flags.c_contiguous:
+        array = array.copy("C")
     return rebuild_nested, (array.dtype.str, array.shape, pickle.PickleBuffer(array.reshape(-1).view("u1")))
 
 
 def rebuild_nested(dtype: str, shape: tuple[int, ...], data: Any) -> Any:
-    """Return the array upon ``data``: private memory already, or a read-only view that was asked for."""
+    """Return the array upon ``data``: private memory, writable even if the original was not, or a read-only view that was asked for."""
+    if type(data) is bytes:  # within the pickle, of a read-only array
+        data = bytearray(data)
+    elif type(data) is memoryview and type(data.obj) is bytearray and len(data.obj) == data.nbytes:  # the same out of band
+        data = data.obj
     return numpy.ndarray(shape, dtype, data)

@@ -7,6 +7,7 @@ import pytest
 from olympipe_ng.engines.codecs import EncodedCodec
 from olympipe_ng.engines.process import protocol as p
 from olympipe_ng.engines.process.depot import CALLER, Depot
+from olympipe_ng.engines.process.shared import SharedMemory
 from olympipe_ng.transport.arena import Arena, Reader
 from olympipe_ng.transport.spill import Spool
 from olympipe_ng.transport.wire import channel_pair
@@ -39,3 +40,17 @@ def test_the_caller_is_shown_each_segment_when_it_is_made_its_own_too(maker):
     assert depot.for_caller(supervisor, payload) is payload
     for each in (depot, reader, arena, supervisor, caller):
         each.close()
+
+
+def test_a_worker_frees_only_what_it_wrote_itself():
+    """A reference that it would have passed on, had the item not failed, is another's block at the same place of another arena."""
+    announced: list[tuple[int, ...]] = []
+    memory = SharedMemory(WORKER, lambda header, segments=(), fds=(): announced.append(header), complain=pytest.fail)
+    assert memory.put(bytes(1 << 20)) is None
+    memory.take((p.ACCEPT, announced[0][1], True), memoryview(b""), None)
+    mine = memory.put(b"a" * (1 << 20))
+    memory.free(mine._replace(arena=CALLER))
+    assert memory.put(b"b" * (1 << 20)) != mine
+    memory.free(mine)
+    assert memory.put(b"c" * (1 << 20)) == mine
+    memory.close()

@@ -316,6 +316,68 @@ def test_items_travel_by_reference(trio):
         trio.arena.free(ref)
 
 
+def lend(trio, items):
+    """Give items to the consumer, as views."""
+    trio.put(bytes(MB))
+    encoder = Encoder(ByValue(), trio.arena)
+    encoder.extend(items)
+    encoded = encoder.take()
+    trio.show(encoded.refs())
+    return encoded, list(decode(encoded, zero_copy=True, memory=trio.reader))
+
+
+def given_back(trio, item, lender=None):
+    """Encode what a consumer gives."""
+    encoder = Encoder(ByValue(), trio.arena, lender or trio.reader)
+    encoder.add(item)
+    return encoder.take()
+
+
+def test_a_lent_array_that_is_given_back_is_not_written_again(trio):
+    """As it is, in another shape, as another type, and within something larger; whoever gets it may have a copy to change."""
+    encoded, (array, (nested, label)) = lend(trio, [np.arange(50_000.0), (np.ones(50_000, "f4"), "one")])
+    alone, inner = encoded.refs()
+    for item in (array, array.reshape(100, 500), array.reshape(100, 500).T, array.view("u8"), array[:], [array, array]):
+        again = given_back(trio, item)
+        assert again.refs() == [alone]
+        assert np.array_equal(decode(again, memory=trio.reader)[0], item)
+    again = given_back(trio, {"image": nested, "label": label})
+    assert again.refs() == [inner]
+    (copy,) = decode(again, memory=trio.reader)
+    copy["image"] += 1
+    assert copy["image"][0] == 2
+    assert nested[0] == 1
+    del array, nested, copy
+
+
+@pytest.mark.parametrize("change", [lambda a: a[1:], lambda a: a[::-1], lambda a: a + 0, lambda a: a.copy()])
+def test_what_is_not_the_whole_lent_array_in_order_is_written(trio, change):
+    """A part, the same backwards, or other memory is new data."""
+    encoded, (array,) = lend(trio, [np.arange(60_000.0).reshape(200, 300)])
+    made = given_back(trio, change(array))
+    assert made.refs() != encoded.refs()
+    assert np.array_equal(decode(made, memory=trio.reader)[0], change(array))
+    del array
+
+
+def test_what_another_run_lent_is_written(trio):
+    """Two runs of one process number their arenas alike."""
+    encoded, (array,) = lend(trio, [np.arange(50_000.0)])
+    assert given_back(trio, array, Reader()).refs() != encoded.refs()
+    trio.reader.forget(7)
+    assert given_back(trio, array).refs() != encoded.refs()
+    del array
+
+
+def test_small_read_only_arrays_within_something_come_back_writable(trio):
+    """They travel within the pickle, where nothing is lent."""
+    array = np.arange(5)
+    array.flags.writeable = False
+    (back,) = decode(given_back(trio, [array]))
+    back[0] += 1
+    assert back[0][4] == 5
+
+
 # -------------------------------------------------------------------------------------------------------- several processes
 
 

@@ -159,6 +159,7 @@ class ProcessEngine:
             return
         if isinstance(event, m.Took):
             self._shared.tell_lent()
+            self._shared.tell_returned()
         self._write(p.pack_event(event))
 
     def _define(self, uid: str, blob: bytes) -> None:

@@ -52,7 +52,7 @@ class SharedMemory:
         return None if self._arena is None else self._arena.put(data)
 
     def free(self, ref: BufferRef) -> None:
-        if self._arena is not None:
+        if self._arena is not None and self._arena.number == ref.arena:  # or it is what was lent and would have been passed on
             self._arena.free(ref)
 
     def view(self, ref: BufferRef) -> memoryview:
@@ -66,11 +66,17 @@ class SharedMemory:
         if self._arena is not None:
             self._arena.trim()
 
+    def find(self, block: object, length: int) -> BufferRef | None:
+        return self._reader.find(block, length)
+
     def tell_lent(self) -> None:
-        """Say what views live and which are gone; before the frames that they came from may be settled."""
+        """Say what views live; before the frames that they came from may be settled."""
         lent = self._reader.take_lent()
         if lent:
             self._send((p.LENT, tuple(map(tuple, lent))))
+
+    def tell_returned(self) -> None:
+        """Say which views are gone; after what was made of them, which may be nothing but a reference to their block."""
         returned = self._reader.take_returned()
         if returned:
             self._send((p.RETURNED, tuple(map(tuple, returned))))
