@@ -150,6 +150,11 @@ class Arena:
         """Bytes of memory taken from the system."""
         return sum(segment.reserved for segment in self._segments)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a segment was announced and not answered."""
+        return not self._broken and any(not segment.accepted for segment in self._segments)
+
     def put(self, data: Buffer) -> BufferRef | None:
         """Copy ``data`` into a block; ``None`` when there is no room (or not yet): keep it inline."""
         length = len(data)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from olympipe_ng.engines.codecs import EncodedCodec
 from olympipe_ng.engines.process import protocol as p
 from olympipe_ng.engines.process.depot import CALLER, Depot
-from olympipe_ng.engines.process.shared import SharedMemory
+from olympipe_ng.engines.process.shared import WAITS, SharedMemory
 from olympipe_ng.transport.arena import Arena, Reader
 from olympipe_ng.transport.spill import Spool
 from olympipe_ng.transport.wire import channel_pair
@@ -42,15 +44,76 @@ def test_the_caller_is_shown_each_segment_when_it_is_made_its_own_too(maker):
         each.close()
 
 
-def test_a_worker_frees_only_what_it_wrote_itself():
+class Talk:
+    """A worker's half of shared memory, whose supervisor is the test."""
+
+    def __init__(self, *answers: bool):
+        self.said: list[tuple[int, ...]] = []
+        self.answers = list(answers)
+        self.memory = SharedMemory(WORKER, self.send, complain=pytest.fail, await_answer=self.answer if answers else None)
+
+    def send(self, header, segments=(), fds=()):
+        self.said.append(header)
+
+    def answer(self):
+        """Answer the newest announcement."""
+        self.memory.take((p.ACCEPT, self.said[-1][1], self.answers.pop(0)), memoryview(b""), None)
+
+
+@pytest.fixture
+def talk():
+    made: list[Talk] = []
+
+    def make(*answers):
+        made.append(Talk(*answers))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.memory.close()
+
+
+def test_a_worker_frees_only_what_it_wrote_itself(talk):
     """A reference that it would have passed on, had the item not failed, is another's block at the same place of another arena."""
-    announced: list[tuple[int, ...]] = []
-    memory = SharedMemory(WORKER, lambda header, segments=(), fds=(): announced.append(header), complain=pytest.fail)
-    assert memory.put(bytes(1 << 20)) is None
-    memory.take((p.ACCEPT, announced[0][1], True), memoryview(b""), None)
-    mine = memory.put(b"a" * (1 << 20))
+    memory = talk(True).memory
+    mine = memory.put(b"a" * WAITS)
     memory.free(mine._replace(arena=CALLER))
-    assert memory.put(b"b" * (1 << 20)) != mine
+    assert memory.put(b"b" * WAITS) != mine
     memory.free(mine)
-    assert memory.put(b"c" * (1 << 20)) == mine
-    memory.close()
+    assert memory.put(b"c" * WAITS) == mine
+
+
+def test_a_large_item_waits_for_its_segment_and_a_smaller_one_is_sent_at_once(talk):
+    """An answer takes a millisecond, as a megabyte in a message does."""
+    first = talk(True)
+    assert first.memory.put(bytes(WAITS - 1)) is None
+    assert first.answers == [True]
+    assert first.memory.put(bytes(WAITS)).offset == 0
+    assert [header[0] for header in first.said] == [p.SEGMENT]
+
+
+def test_a_large_item_is_sent_when_its_segment_is_refused(talk):
+    """At a limit of descriptors the supervisor takes none."""
+    refused = talk(False)
+    assert refused.memory.put(bytes(WAITS)) is None
+    assert refused.memory.put(bytes(WAITS)) is None
+    assert len(refused.said) == 1
+
+
+@pytest.mark.parametrize("how", ["accepted", "refused", "over"])
+def test_a_thread_waits_while_another_listens(talk, how):
+    """In the caller, and in a worker of several lanes; the end of the run is an answer too."""
+    ours = talk()
+    announced = threading.Event()
+    ours.memory._send = lambda header, segments=(), fds=(): announced.set()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(ours.memory.put(bytes(WAITS))))
+    thread.start()
+    assert announced.wait(10)
+    if how == "over":
+        ours.memory.over()
+    else:
+        ours.memory.take((p.ACCEPT, 0, how == "accepted"), memoryview(b""), None)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (found[0] is not None) == (how == "accepted")
