@@ -27,6 +27,10 @@ def label(array):
     return array, int(array[0])
 
 
+def ends(array):
+    return float(array[0]), float(array[-1])
+
+
 def arena_and_ends(array):
     place = getattr(memory_under(array), "ref", None)  # the first ones of a run are sent in messages
     return place and place.arena, float(array[0]), float(array[-1])
@@ -85,3 +89,12 @@ def test_several_lanes_write_what_they_give():
     assert [first for _, first, _ in found] == list(range(ITEMS))
     maker = Pipeline(range(ITEMS), engine="process", start_method="fork").task(make).task(arena_and_ends, zero_copy=True).wait_for_result()
     assert {arena for arena, _, _ in found}.isdisjoint({arena for arena, _, _ in maker} - {None})
+
+
+@pytest.mark.parametrize("options", [{}, {"threads": 2}])
+def test_a_source_of_large_items_never_waits_for_the_thread_that_pulls_it(options):
+    """The first of them is written when no segment was accepted yet, while the stage is hungry; many short runs, for that is a race."""
+    for _ in range(10):
+        large = (np.zeros(4 * FLOATS, dtype=np.float32) for _ in range(6))
+        found = Pipeline(large, engine="process", start_method="fork").task(ends, **options).wait_for_result()
+        assert found == [(0.0, 0.0)] * 6

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,8 @@ __all__ = ["WAITS", "SharedMemory"]
 
 Send = Callable[..., object]
 
-WAITS = 1 << 20  # bytes from which data wait for a new segment's acceptance, a millisecond; less is sooner there through the socket
+WAITS = 1 << 20  # bytes from which data wait for a new segment's acceptance, a millisecond; less is sooner there through the socket.
+# Who has another thread to listen does not wait: that thread may be waiting for it (in the caller, for the source's encoder).
 
 
 class SharedMemory:
@@ -45,8 +45,6 @@ class SharedMemory:
         self._hear = hear
         self._await_answer = await_answer
         self._fetched: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._answered = threading.Condition()
-        self._is_over = False
         self._arena = Arena(number, self._announce, complain=complain) if arena_supported() else None
         self._reader = Reader(self._fetch, maps=maps)
 
@@ -57,18 +55,10 @@ class SharedMemory:
         if self._arena is None:
             return None
         ref = self._arena.put(data)
-        while ref is None and len(data) >= WAITS and self._arena.waiting and not self._is_over:
-            self._await_word()
+        while ref is None and len(data) >= WAITS and self._arena.waiting and self._await_answer is not None:
+            self._await_answer()
             ref = self._arena.put(data)
         return ref
-
-    def _await_word(self) -> None:
-        """Wait until the supervisor has answered, or said something else."""
-        if self._await_answer is not None:
-            self._await_answer()
-            return
-        with self._answered:
-            self._answered.wait_for(lambda: self._is_over or self._arena is None or not self._arena.waiting)
 
     def free(self, ref: BufferRef) -> None:
         if self._arena is not None and self._arena.number == ref.arena:  # or it is what was lent and would have been passed on
@@ -116,9 +106,7 @@ class SharedMemory:
             for ref in header[1]:
                 self.free(BufferRef(*ref))
         elif kind == p.ACCEPT and self._arena is not None:
-            with self._answered:
-                (self._arena.accept if header[2] else self._arena.refuse)(header[1])
-                self._answered.notify_all()
+            (self._arena.accept if header[2] else self._arena.refuse)(header[1])
         return kind in (p.SEGMENT, p.FETCHED, p.RETIRED, p.FREE, p.ACCEPT)
 
     def _announce(self, segment: int, fd: int) -> None:
@@ -143,9 +131,6 @@ class SharedMemory:
     def over(self) -> None:
         """Take note that nobody answers any more."""
         self._fetched.put(None)
-        with self._answered:
-            self._is_over = True
-            self._answered.notify_all()
 
     def close(self) -> None:
         self._reader.close()
