@@ -80,7 +80,8 @@ class StageOptions(CommonOptions, total=False):
     after how many seconds, for what. ``timeout``: seconds for one item. ``setup_timeout``: seconds for initializer and constructor.
     ``redeliver=False``: never call the function again for an item that a dead worker held.
 
-    ``queue_size``: items that may wait before it. ``zero_copy``: read large arrays where they lie. ``blas_threads``: of each worker.
+    ``queue_size``: items that may wait before it. ``zero_copy``: read large arrays where they lie, read-only; a worker of one lane also
+    gives them on from there, where it returns them as they are. ``blas_threads``: of each worker.
     ``max_items_per_worker``, ``max_rss_per_worker`` (bytes): when to replace a worker. ``None`` is always: as the pipeline says.
     """
 

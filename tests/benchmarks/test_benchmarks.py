@@ -6,6 +6,7 @@ import xml.etree.ElementTree
 
 import pytest
 
+from benchmarks import between
 from benchmarks.__main__ import main
 from benchmarks.contract import Claim, parse
 from benchmarks.measuring import Outcome
@@ -62,3 +63,14 @@ def test_the_plot_is_a_drawing_with_a_line_for_each_contestant():
     sizes = [figures(f"size-{size}", olympipe_ng=1e5 / size, queue_chain=1e4 / size) for size in (16, 1024, 65536)]
     drawing = xml.etree.ElementTree.fromstring(draw(sizes))
     assert len(drawing.findall(".//{*}polyline")) == 2
+
+
+def test_what_runs_between_items_is_measured_for_a_loop_and_for_c(monkeypatch, capsys):
+    for name, value in (("ROUNDS", 1), ("SETTLING", 1), ("TURNS", 1000), ("BYTES", 1000)):
+        monkeypatch.setattr(between, name, value)
+    between.main()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]  # step, "behind", what, milliseconds, "ms", ratio
+    assert [(step, what) for step, _, what, *_ in lines] == [
+        (step, what) for step in ("python_loop", "digest") for what in ("nothing", "hand_over", "varied")
+    ]
+    assert all(float(line[3]) > 0 for line in lines)
