@@ -119,10 +119,11 @@ class Maker:
         options: Any = {"engine": engine, "start_method": method, "retries": RETRIES, "progress": False, "seed": seed}
         if self.random.random() < 0.3:
             options["queue_size"] = self.random.randrange(1, 20)
+        lent = options["zero_copy"] = self.arrays and self.random.random() < 0.5
         self.options = options
         self.ordered = True
         self.stateful: list[str] = []
-        self.steps: list[str] = [f"{self.count} {'arrays' if self.arrays else 'ints'}"]
+        self.steps: list[str] = [f"{self.count} {'lent arrays' if lent else 'arrays' if self.arrays else 'ints'}"]
 
     def source(self) -> Any:
         count = self.count

@@ -11,6 +11,7 @@ import os
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Any
 
 from ..lazy import lazy
 from .encoded import BufferRef
@@ -69,13 +70,15 @@ class Reader:
         weakref.finalize(block, self._returned.append, ref).atexit = False
         return memoryview(block).toreadonly().cast("B")
 
-    def find(self, block: object, length: int) -> BufferRef | None:
+    def find(self, block: Any, length: int) -> BufferRef | None:
         """Tell where a block lies that was lent here, if it is so long: whoever gives it back as it is need not write it again."""
-        ref = getattr(block, "ref", None)
-        if type(ref) is not BufferRef or ref.length != length:
+        if not self._addresses or not issubclass(type(block), ctypes.Array):
+            return None
+        ref: BufferRef | None = getattr(block, "ref", None)
+        if ref is None or ref.length != length:
             return None
         ours = self._maps.get((ref.arena, ref.segment))  # or it is from another run of this process
-        return ref if ours is not None and ours is getattr(block, "memory", None) else None
+        return ref if ours is not None and ours is block.memory else None
 
     def take_lent(self) -> list[BufferRef]:
         """Return what was lent since the last call: the supervisor must hold it before it may release the frames it came from."""

@@ -37,7 +37,7 @@ def raw_bytes(array: Any) -> memoryview | bytes:
 def memory_under(array: Any) -> Any:
     """Return the object whose memory an array (or another object with a buffer) shows; ``None`` where the array has its own."""
     loaded = sys.modules.get("numpy")
-    while loaded is not None and isinstance(array, loaded.ndarray):
+    while loaded is not None and issubclass(type(array), loaded.ndarray):  # not isinstance: a proxy's ``__class__`` is code of its own
         array = array.base
     return array.obj if type(array) is memoryview else array
 
