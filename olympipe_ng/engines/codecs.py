@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from ..transport.by_value import ByValue
-from ..transport.encoding import BufferRef, Encoded, Encoder, Lender, Memory, Store, decode, encode_tokens
+from ..transport.encoding import BufferRef, Encoded, Encoder, Memory, Store, decode, encode_tokens
 from ..transport.exceptions import dump_exception
 from ..transport.explain import explain_unpicklable
 from ..transport.importable import take_stock
@@ -37,7 +37,6 @@ class EncodedCodec:
         *,
         store: Store | None = None,
         memory: Memory | None = None,
-        lender: Lender | None = None,
         zero_copy: bool = False,
         together: bool = False,
     ) -> None:
@@ -46,7 +45,6 @@ class EncodedCodec:
         self._local = threading.local()
         self._store = store
         self._memory = memory
-        self._lender = lender
         self._zero_copy = zero_copy
 
     @property
@@ -61,8 +59,7 @@ class EncodedCodec:
         return decode(payload.at_hand(), lo, hi, zero_copy=self._zero_copy, memory=self._memory)
 
     def encoder(self) -> Encoding:
-        make = TogetherEncoder if self.together else Encoder
-        return make(self.by_value, self._store, self._lender)
+        return TogetherEncoder(self.by_value, self._store) if self.together else Encoder(self.by_value, self._store)
 
     def dump_exception(self, error: BaseException) -> bytes | None:
         return dump_exception(error, self.by_value)

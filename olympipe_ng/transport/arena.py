@@ -24,8 +24,8 @@ How they are joined, in messages that each process already exchanges with the su
   has, be it empty. With ``zero_copy``: before each ``done``, send ``take_lent()``, which the supervisor holds for that consumer; after it
   ``take_returned()``, which it releases. So a block is free only when its frame is settled *and* no view of it lives: one without
   the other would change the data under an item that must be delivered again.
-* What was lent and is given back as it was goes on as a reference (the reader is the ``lender`` of the encoder): nobody can change it,
-  and the frame that is made of it is held before the view of it is released.
+* What was lent and is given back as it was goes on as a reference (``find``): nobody can change it, and the frame that is made of it is
+  held before the view of it is released.
 * A reader without the descriptor asks ``fetch(ref)``: the supervisor answers with ``Keeper.read(ref)``.
 
 Considered and refused: a named ``SharedMemory`` per item (a quarter of the speed, and leaks at a kill); a block of memory per segment
@@ -199,17 +199,15 @@ class Arena:
             self._blocks.clear()
 
     def _allocate(self, size: int) -> tuple[_Segment, int] | None:
-        waiting = False
         for segment in self._segments:
             if not segment.accepted:
-                waiting = True
                 continue
             offset = segment.fit(size)
             if offset is not None and self._reserve(segment, offset + size):
                 segment.take(offset, size)
                 self._blocks[segment.number, offset] = size
                 return segment, offset
-        if not waiting and not self._broken and self.reserved + size <= self._limit:
+        if not self.waiting and not self._broken and self.reserved + size <= self._limit:
             self._grow(size)
         return None
 

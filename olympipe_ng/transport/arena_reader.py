@@ -11,9 +11,9 @@ import os
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any
 
 from ..lazy import lazy
+from .arrays import memory_under
 from .encoded import BufferRef
 from .wire import Buffer
 
@@ -70,12 +70,13 @@ class Reader:
         weakref.finalize(block, self._returned.append, ref).atexit = False
         return memoryview(block).toreadonly().cast("B")
 
-    def find(self, block: Any, length: int) -> BufferRef | None:
-        """Tell where a block lies that was lent here, if it is so long: whoever gives it back as it is need not write it again."""
-        if not self._addresses or not issubclass(type(block), ctypes.Array):
+    def find(self, data: Buffer) -> BufferRef | None:
+        """Tell where data lie that were lent here and are given back as they were: nobody can have changed them."""
+        if not self._addresses or type(data) is not memoryview:
             return None
-        ref: BufferRef | None = getattr(block, "ref", None)
-        if ref is None or ref.length != length:
+        block = memory_under(data.obj)
+        ref: BufferRef | None = getattr(block, "ref", None) if issubclass(type(block), ctypes.Array) else None
+        if ref is None or ref.length != data.nbytes:
             return None
         ours = self._maps.get((ref.arena, ref.segment))  # or it is from another run of this process
         return ref if ours is not None and ours is block.memory else None

@@ -24,7 +24,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from .arrays import is_plain_array, memory_under, raw_bytes
+from .arrays import is_plain_array, raw_bytes
 from .by_value import PICKLE_ERRORS, ByValue, NeedsFullPickler
 from .decoding import Items, Memory, decode
 from .encoded import (
@@ -51,20 +51,7 @@ from .encoded import (
 from .packed import encode_tokens
 from .wire import Buffer
 
-__all__ = [
-    "THRESHOLD",
-    "BufferRef",
-    "Encoded",
-    "Encoder",
-    "Items",
-    "Lender",
-    "Memory",
-    "Segment",
-    "Store",
-    "Token",
-    "decode",
-    "encode_tokens",
-]
+__all__ = ["THRESHOLD", "BufferRef", "Encoded", "Encoder", "Items", "Memory", "Segment", "Store", "Token", "decode", "encode_tokens"]
 
 NUMBER_SIZE = 9  # bytes of a marshalled number, about; for bounds only
 
@@ -76,27 +63,19 @@ class Store(Protocol):
     """Where an ``Encoder`` puts large buffers, instead of keeping a private copy."""
 
     def put(self, data: Buffer) -> BufferRef | None:
-        """Copy ``data`` there; ``None``: no room, keep it inline."""
+        """Say where ``data`` lie from now on, unchanged: they are copied there, if they do not lie so already; ``None``: no room, keep them
+        inline."""
 
     def free(self, ref: BufferRef) -> None:
         """Forget a block that was put and will not travel."""
 
 
-class Lender(Protocol):
-    """Who lent read-only blocks of shared memory to this process."""
-
-    def find(self, block: object, length: int) -> BufferRef | None:
-        """Tell where a block lies that was lent; ``None``: it was not, or is not so long."""
-
-
 class Encoder:
-    """Snapshots items, one at a time, until they are taken. ``store`` is where large buffers go, else they travel inline; ``lender`` is who
-    lent arrays that nobody can change, which may go as what they are: references."""
+    """Snapshots items, one at a time, until they are taken. ``store`` is where large buffers go, else they travel inline."""
 
-    def __init__(self, by_value: ByValue | None = None, store: Store | None = None, lender: Lender | None = None) -> None:
+    def __init__(self, by_value: ByValue | None = None, store: Store | None = None) -> None:
         self._by_value = by_value
         self._store = store
-        self._lender = lender
         self._scalars: list[Any] = []
         self._scalars_size = 0
         self._rows: Builder | None = None  # from the first item on that is no scalar
@@ -191,17 +170,13 @@ class Encoder:
         if item.nbytes < THRESHOLD:
             return ARRAY, marshal.dumps((item.dtype.str, item.shape, item.tobytes())), ()
         raw = item.tobytes() if self._store is None else raw_bytes(item)
-        return ARRAY, marshal.dumps((item.dtype.str, item.shape)), (self._find(raw) or self._put(raw),)
+        return ARRAY, marshal.dumps((item.dtype.str, item.shape)), (self._put(raw),)
 
     def _place(self, tag: int, data: Buffer, buffers: Sequence[Segment]) -> Row:
         """Return a row; data above the threshold become its first buffer."""
         if len(data) < THRESHOLD:
             return tag, data if type(data) is bytes else bytes(data), buffers
         return tag | LARGE, b"", (self._put(data), *buffers)
-
-    def _find(self, data: Buffer) -> BufferRef | None:
-        """Tell where data lie that were lent, and are given back as they were."""
-        return None if self._lender is None or type(data) is not memoryview else self._lender.find(memory_under(data.obj), data.nbytes)
 
     def _put(self, data: Buffer) -> Segment:
         """Give large data their place: in the store, or as bytes that nobody else can change."""
@@ -265,7 +240,7 @@ class Encoder:
             return True
         if raw.nbytes < THRESHOLD:
             return True
-        self._buffers.append(self._find(memoryview(buffer)) or self._put(raw))
+        self._buffers.append(self._put(raw))
         return False
 
     def _abandon(self) -> None:

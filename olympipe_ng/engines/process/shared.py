@@ -20,8 +20,7 @@ __all__ = ["WAITS", "SharedMemory"]
 
 Send = Callable[..., object]
 
-WAITS = 1 << 20  # bytes from which data wait for a new segment's acceptance, a millisecond; less is sooner there through the socket.
-# Who has another thread to listen does not wait: that thread may be waiting for it (in the caller, for the source's encoder).
+WAITS = 1 << 20  # bytes from which data wait for a new segment's acceptance, a millisecond; less is sooner there through the socket
 
 
 class SharedMemory:
@@ -51,11 +50,18 @@ class SharedMemory:
     # ------------------------------------------------------------------------------------------------- writing and reading
 
     def put(self, data: Buffer) -> BufferRef | None:
+        """Say where ``data`` lie from now on.
+
+        In a process of one thread, what was lent goes on as it lies, and what is large waits for its segment. Of several, another could
+        say that a view is gone before this one has sent what it made of it; and who listens may be waiting for who writes.
+        """
         self._hear()
         if self._arena is None:
             return None
-        ref = self._arena.put(data)
-        while ref is None and len(data) >= WAITS and self._arena.waiting and self._await_answer is not None:
+        if self._await_answer is None:
+            return self._arena.put(data)
+        ref = self._reader.find(data) or self._arena.put(data)
+        while ref is None and len(data) >= WAITS and self._arena.waiting:
             self._await_answer()
             ref = self._arena.put(data)
         return ref
@@ -74,9 +80,6 @@ class SharedMemory:
         """Give memory that is not used back to the system."""
         if self._arena is not None:
             self._arena.trim()
-
-    def find(self, block: object, length: int) -> BufferRef | None:
-        return self._reader.find(block, length)
 
     def tell_lent(self) -> None:
         """Say what views live; before the frames that they came from may be settled."""

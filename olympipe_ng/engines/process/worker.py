@@ -61,7 +61,7 @@ class WorkerProcess:
         self._channel = channel
         self._worker = worker
         self._lock = threading.Lock()
-        zero_copy = zero_copy if spec.stage.config.zero_copy is None else spec.stage.config.zero_copy
+        own = spec.stage.config.zero_copy
         self._lanes = spec.stage.is_async or spec.plan.lanes > 1
         pump = None if self._lanes else self._await_one
         self._shared = SharedMemory(worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump)
@@ -69,8 +69,7 @@ class WorkerProcess:
             lambda: ByValue(self._define, stock),
             store=self._shared,
             memory=self._shared,
-            lender=self._shared if zero_copy and not self._lanes else None,  # a lane may tell that a block is not used any more too soon
-            zero_copy=zero_copy,
+            zero_copy=zero_copy if own is None else own,
             together=together,
         )
         self._spec = spec
