@@ -80,7 +80,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few items: does it work?")
     parser.add_argument("--rounds", type=int, help=f"runs of each contestant ({ROUNDS}, with --quick 1)")
-    parser.add_argument("--only", action="append", metavar="NAME", help="this workload; may be said several times")
+    names = [workload.name for workload in WORKLOADS]
+    parser.add_argument("--only", nargs="+", action="extend", choices=names, metavar="NAME", help="these workloads; --list names them")
     parser.add_argument("--memory", action="store_true", help="one round more, in which the peak of memory is watched")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw throughput by size and cost by stages")
     parser.add_argument("--list", action="store_true", help="name the workloads and leave")

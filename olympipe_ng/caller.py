@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .statistics import Statistics
 
 engines = {"inline": lazy("olympipe_ng.engines.inline"), "thread": lazy("olympipe_ng.engines.threads")}
-engines["process"] = lazy("olympipe_ng.engines.process")
+engines["process"] = lazy("olympipe_ng.engines.process.client")
 _statistics = lazy("olympipe_ng.statistics")
 _progress = lazy("olympipe_ng.progress")
 

@@ -36,7 +36,7 @@ RUN_SECONDS = 60.0  # after so long a run counts as hanging
 RETRIES = 1_000_000  # an item that is in hand at two kills is no culprit here
 KINDS = ("work", "work", "doze", "threads", "async", "filter", "filter", "class", "class", "explode", "batch", "unordered")
 EARLY = 0.1  # share of kills that may hit a worker that is not set up yet
-OTHERS = ("olympipe forks", "olympipe_ng", "python")  # processes that are no workers
+OTHERS = ("olympipe_ng", "python")  # processes that are no workers, nor fork them
 
 
 class Graph(NamedTuple):
@@ -238,7 +238,7 @@ def compare(wanted: Any, got: Any, ordered: bool) -> str:
 
 
 class Killer(threading.Thread):
-    """Kills workers, one at a random instant: mostly such as are set up, now and then one that is starting."""
+    """Kills workers, one at a random instant: mostly such as are set up, now and then one that starts, or what forks them."""
 
     def __init__(self, run: Any, rng: random.Random, budget: int) -> None:
         super().__init__(daemon=True)
@@ -265,7 +265,7 @@ class Killer(threading.Thread):
 
 
 def children(pid: int) -> list[int]:
-    """List the workers of a supervisor, those that are starting too."""
+    """List the workers of a supervisor, those that are starting too, and the template."""
     try:
         pids = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         return [child for child in pids if Path(f"/proc/{child}/comm").read_text().strip() not in OTHERS]

@@ -1,17 +1,22 @@
 """This library. Options: ``fork``, ``forkserver``, ``spawn``; ``list`` pickling; ``zero_copy``; ``batch=16`` between first and second
-step."""
+step; ``keep_warm`` from the first run to the end of the process."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from olympipe_ng import Pipeline
+from olympipe_ng import Pipeline, keep_warm
 
 from ..contract import Job, Stage
 
 MODULES = ()
 METHODS = {"fork", "forkserver", "spawn"}
+
+_warmth = contextlib.ExitStack()
+atexit.register(_warmth.close)
 
 
 class Each:
@@ -25,6 +30,8 @@ class Each:
 
 
 def run(job: Job, source: Iterable[Any]) -> Iterable[Any]:
+    if "keep_warm" in job.options:
+        _warmth.enter_context(keep_warm())  # within itself in later runs, which is allowed
     pipeline = Pipeline(source, progress=False, **_options(job))
     if "batch" in job.options:
         return _batched(job, pipeline)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from ..contract import MILLISECONDS, Claim, Stage, Workload
+import time
+
+from ..contract import LATENCY, MILLISECONDS, Claim, Stage, Workload
+from .latency import Stamped, pass_on, stamp_arrival
 from .small_items import add_one
 
 OURS = tuple(f"olympipe_ng+{method}" for method in ("fork", "forkserver", "spawn"))
 BARE = ("bare+fork", "bare+interpreter", "bare+spawn")
 LIMITS = (2.5, 1.5, 1.3)  # times the bare processes, for each start method
 TEXTS = ("fork, against bare forks", "forkserver, against one interpreter", "spawn, against multiprocessing's")
+
+WARM = "olympipe_ng+forkserver,keep_warm"
+
+
+def now(items: int) -> list[Stamped]:
+    """Give the time at which the run begins."""
+    return [(number, time.perf_counter()) for number in range(items)]
 
 
 def _start(name: str, title: str, warm_runs: int, claims: tuple[Claim, ...]) -> Workload:
@@ -36,5 +46,22 @@ WORKLOADS = (
         tuple(
             Claim(text, (bare,), limit, limit, ours=ours) for text, bare, limit, ours in zip(TEXTS, BARE, LIMITS, OURS, strict=True)
         ),
+    ),
+    Workload(
+        "start-warm",
+        "from the beginning of the second run to its first result",
+        (Stage(pass_on),) * 3,
+        now,
+        1,
+        (WARM, "olympipe_ng+forkserver", "olympipe_ng+fork"),
+        (Claim("keep_warm under forkserver", (), 30, 30, ours=WARM),),
+        few=1,
+        measure=LATENCY,
+        keep=stamp_arrival,
+        check=lambda item: item[0],
+        expected=lambda items: list(range(items)),
+        streamed=True,
+        warm_runs=1,
+        modules=("cloudpickle",),
     ),
 )

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..plan import Plan
-from ..scheduler import Scheduler
 from ..scheduler import messages as m
+from ..scheduler.scheduler import Scheduler
 from ..transport.encoding import BufferRef, Encoded
 from ..transport.spill import Spool
 from .bench import Bench

@@ -1,5 +1,1 @@
-"""What runs next: a pure state machine, events in, commands out."""
-
-from .scheduler import Scheduler
-
-__all__ = ["Scheduler"]
+"""What runs next: a pure state machine, events in, commands out. Workers know its ``messages`` alone, and import nothing else of it."""

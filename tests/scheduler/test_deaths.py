@@ -7,7 +7,6 @@ import pytest
 from olympipe_ng.failures import Kind, Note
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
-from olympipe_ng.scheduler import Scheduler
 from olympipe_ng.scheduler.deaths import KILLED_STARTS, START_DEATHS, UNBEGUN
 from olympipe_ng.scheduler.messages import (
     Dispatch,
@@ -24,6 +23,7 @@ from olympipe_ng.scheduler.messages import (
     WorkerDied,
     WorkerReady,
 )
+from olympipe_ng.scheduler.scheduler import Scheduler
 
 ITEMS = 10
 NOTE = Note(Kind.DIED)

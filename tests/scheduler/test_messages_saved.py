@@ -8,8 +8,8 @@ import pytest
 
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
-from olympipe_ng.scheduler import Scheduler
 from olympipe_ng.scheduler.messages import Counts, Deliver, Dispatch, Done, Parcel, Pull, SourceFrame, StartWorker, Took, WorkerReady
+from olympipe_ng.scheduler.scheduler import Scheduler
 
 SOURCE = NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),))
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from olympipe_ng.scheduler import Scheduler
 from olympipe_ng.scheduler.messages import (
     Cancel,
     CloseSource,
@@ -40,6 +39,7 @@ from olympipe_ng.scheduler.messages import (
     Took,
     Warn,
 )
+from olympipe_ng.scheduler.scheduler import Scheduler
 
 from .checks import Violation, Watch
 from .crew import Crew

@@ -8,16 +8,19 @@ import sys
 from collections.abc import Iterable
 from typing import Any, cast
 
+from ...lazy import lazy
 from ...plan import EdgePlan, NodePlan, Plan, Role
 from ...transport.by_value import loads_graph
 from ...transport.wire import Channel
 from . import protocol as p
 from .children import OPEN, be_subreaper, die_with_parent, enter_child, flush_streams, fork_child, import_for_children, name_process
 from .poller import Poller
-from .starting import Settings, SpawnStarter, TemplateStarter, _adopt, fail_set_up, live_as_worker, prepare
-from .supervisor import supervise
+from .starting import Settings, SpawnStarter, adopt_channel, fail_set_up, live_as_worker, prepare
+from .template import TemplateStarter
 
 __all__ = ["nursery", "pack_plan", "supervisor", "worker"]
+
+_supervisor = lazy("olympipe_ng.engines.process.supervisor")  # imported while the template, forked before, loads the graph
 
 HANDED_OVER = 4  # descriptors for a supervisor: the run's socket, the folder, standard output and error
 
@@ -48,7 +51,8 @@ def supervisor(fd: int) -> None:
 def _live_as_supervisor(fd: int) -> int:
     be_subreaper()
     name_process("olympipe_ng")
-    caller = _adopt(fd)
+    caller = adopt_channel(fd)
+    OPEN.add(caller)
     message = caller.receive()
     if message is None:
         return 1
@@ -60,7 +64,7 @@ def _live_as_supervisor(fd: int) -> int:
         starter: Any = TemplateStarter(graph, settings)
     else:
         starter = SpawnStarter(graph, settings)
-    return supervise(caller, plan, loads_graph(opaque), starter, settings.caller)
+    return int(_supervisor.supervise(caller, plan, loads_graph(opaque), starter, settings.caller))
 
 
 def nursery(fd: int) -> None:
@@ -68,8 +72,9 @@ def nursery(fd: int) -> None:
     enter_child()
     name_process("olympipe warm")
     import_for_children()
-    importlib.import_module("cloudpickle.cloudpickle")
-    _Nursery(_adopt(fd)).run()
+    for name in (_supervisor.__name__, "cloudpickle.cloudpickle"):
+        importlib.import_module(name)
+    _Nursery(adopt_channel(fd)).run()
     flush_streams()
     os._exit(0)
 
@@ -158,7 +163,7 @@ def _changed_at(path: str) -> int:
 def worker(fd: int) -> None:
     """Be one worker of a run that spawns."""
     enter_child()
-    channel = _adopt(fd)
+    channel = adopt_channel(fd)
     message = channel.receive()
     if message is None:
         os._exit(1)

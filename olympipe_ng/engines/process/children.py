@@ -7,6 +7,7 @@ held open hides the sibling's death. So ``enter_child`` resets them, and ``fork_
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import gc
 import importlib
@@ -14,12 +15,13 @@ import os
 import random
 import select
 import signal
+import struct
 import sys
 import threading
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NoReturn
 
@@ -36,7 +38,7 @@ __all__ = [
     "enter_child",
     "flush_streams",
     "fork_child",
-    "fork_grandchild",
+    "fork_grandchildren",
     "import_for_children",
     "name_process",
     "own_rss",
@@ -44,6 +46,7 @@ __all__ = [
     "starting",
 ]
 
+PID = struct.Struct("q")  # as one process tells another
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 USED = ("ctypes", "encodings.ascii", "logging", "resource")  # by every child, and imported late elsewhere
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -104,33 +107,37 @@ def fork_child(body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool 
     return pid
 
 
-def fork_grandchild(body: Callable[[], int]) -> int:
-    """Fork a child that forks again and ends, so that whoever adopts our orphans becomes the parent; return the grandchild's pid."""
+def fork_grandchildren(bodies: Sequence[Callable[[], int]]) -> list[int]:
+    """Fork a child that forks once for each body and ends, so that whoever adopts our orphans becomes their parent; return their pids.
+    Raises ``OSError`` where not all of them could be forked."""
     flush_streams()
     reading, writing = os.pipe()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
     try:
         child = _fork_quietly()
         if child == 0:
-            _fork_again(body, blocked, reading, writing)
+            _fork_again(bodies, blocked, reading, writing)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     os.close(writing)
-    pid = int.from_bytes(os.read(reading, 8), "little")
-    os.close(reading)
+    with open(reading, "rb") as answers:
+        pids = [pid for (pid,) in PID.iter_unpack(answers.read())]
     os.waitpid(child, 0)
-    return pid
+    if len(pids) < len(bodies):
+        raise OSError(errno.EAGAIN, f"{len(bodies) - len(pids)} of {len(bodies)} workers could not be forked")
+    return pids
 
 
-def _fork_again(body: Callable[[], int], blocked: Iterable[Any], reading: int, writing: int) -> NoReturn:
+def _fork_again(bodies: Iterable[Callable[[], int]], blocked: Iterable[Any], reading: int, writing: int) -> NoReturn:
     """Be the one between, which lives for a moment and needs nothing reset."""
     try:
-        pid = _fork_quietly()
-        if pid == 0:
-            os.close(reading)
-            os.close(writing)
-            _live(body, blocked)
-        os.write(writing, pid.to_bytes(8, "little"))
+        for body in bodies:
+            pid = _fork_quietly()
+            if pid == 0:
+                os.close(reading)
+                os.close(writing)
+                _live(body, blocked)
+            os.write(writing, PID.pack(pid))
     finally:
         os._exit(0)
 

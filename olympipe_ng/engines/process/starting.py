@@ -1,7 +1,7 @@
 """How processes are begun: the supervisor from the caller, workers from the supervisor. One class for each start method.
 
     fork         caller ─fork─► supervisor ─fork─► workers              everything is inherited, nothing is pickled
-    forkserver   caller ─exec─► supervisor ─fork─► template             the template loads the graph once,
+    forkserver   caller ─exec─► supervisor ─fork─► template             the template loads the graph once (``template``),
                                                     └─fork, fork─► workers   which become the supervisor's children
     spawn        caller ─exec─► supervisor ─exec─► workers              each loads the graph
 
@@ -25,14 +25,13 @@ from typing import Any, NamedTuple, Protocol
 from ...failures import Kind, Note
 from ...lazy import lazy
 from ...machine import read
-from ...transport.by_value import loads_graph
 from ...transport.importable import Stock
 from ...transport.wire import Channel, channel_pair
 from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
-from .children import OPEN, die_with_parent, fork_child, fork_grandchild, import_for_children, name_process, reseed
+from .children import OPEN, die_with_parent, fork_child, name_process, reseed
 from .heap import find_malloc
 from .logs import handler_class, is_own_stream, relay
 from .worker import WorkerProcess
@@ -41,7 +40,20 @@ subprocess = lazy("subprocess")
 logging = lazy("logging")
 warnings = lazy("warnings")
 
-__all__ = ["ForkStarter", "Settings", "SpawnStarter", "Starter", "TemplateStarter", "choose_method", "exec_child", "live_as_worker"]
+__all__ = [
+    "ForkStarter",
+    "Settings",
+    "SpawnStarter",
+    "Starter",
+    "adopt_channel",
+    "choose_method",
+    "close_nothing",
+    "exec_child",
+    "fail_set_up",
+    "live_as_worker",
+    "prepare",
+    "take_settings",
+]
 
 SAFE_POOLS = ("openblas", "libarrow")  # native threads that a fork handler stops, or makes anew in the child
 SAFE_THREADS = ("jemalloc_bg_thd",)  # of Arrow's memory pool
@@ -117,7 +129,7 @@ class Starter(Protocol):
         """Begin one; return its socket, and its pid if that is known already."""
 
 
-def _nothing() -> None:
+def close_nothing() -> None:
     """Close nothing: clean children inherit nothing."""
 
 
@@ -126,7 +138,7 @@ class ForkStarter:
 
     helpers: tuple[int, ...] = ()
 
-    close_in_child: Callable[[], None] = staticmethod(_nothing)
+    close_in_child: Callable[[], None] = staticmethod(close_nothing)
 
     def __init__(self, specs: Mapping[int, StageSpec], settings: Settings, stock: Stock) -> None:
         self._specs = specs
@@ -158,7 +170,7 @@ class SpawnStarter:
 
     helpers: tuple[int, ...] = ()
 
-    close_in_child: Callable[[], None] = staticmethod(_nothing)
+    close_in_child: Callable[[], None] = staticmethod(close_nothing)
 
     def __init__(self, graph: bytes, settings: Settings) -> None:
         self._graph = graph
@@ -175,80 +187,6 @@ class SpawnStarter:
         return mine, process.pid
 
 
-class TemplateStarter:
-    """Asks the template to fork; the workers become children of the supervisor, who learns their pid from the template's answer."""
-
-    close_in_child: Callable[[], None] = staticmethod(_nothing)
-
-    def __init__(self, graph: bytes, settings: Settings) -> None:
-        self._graph = graph
-        self._settings = settings
-        self.begin()
-
-    def begin(self) -> None:
-        """Fork the template; again, if it died."""
-        self.template, pid = begin_template(self._graph, self._settings)
-        self.helpers = (pid,)
-
-    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
-        mine, theirs = channel_pair()
-        self.template.send((p.FORK, worker, node, number), (), [theirs.fileno()])
-        theirs.close()
-        return mine, None
-
-
-def begin_template(graph: bytes, settings: Settings) -> tuple[Channel, int]:
-    """Fork the template from the supervisor, while that is a clean process with one thread."""
-    mine, theirs = channel_pair()
-    supervisor = os.getpid()
-
-    def body() -> int:
-        mine.close()
-        die_with_parent(supervisor)
-        name_process("olympipe forks")
-        return _live_as_template(theirs, graph, settings, supervisor)
-
-    pid = fork_child(body, ours=True)
-    theirs.close()
-    return mine, pid
-
-
-def _live_as_template(channel: Channel, graph: bytes, settings: Settings, supervisor: int) -> int:
-    prepare(settings)
-    specs: Any = None
-    failure: BaseException | None = None
-    try:
-        specs = loads_graph(graph)
-        import_for_children(specs.values())
-    except BaseException as error:  # the user's modules are imported here: each worker reports it as its set-up
-        failure = error
-    while (message := channel.receive()) is not None:
-        _, worker, node, number = message[0]
-        (fd,) = channel.descriptors.popleft()
-        pid = _fork_twice(fd, worker, node, number, specs, failure, settings, supervisor)
-        channel.send((p.FORKED, worker, pid))
-    return 0
-
-
-def _fork_twice(
-    fd: int, worker: int, node: int, number: int, specs: Any, failure: BaseException | None, settings: Settings, supervisor: int
-) -> int:
-    """Fork a child that forks the worker and ends, so that the worker is the supervisor's child; return the worker's pid."""
-
-    def life() -> int:
-        channel = _adopt(fd)
-        if channel.receive() is None:  # the word that the one between has ended
-            return 1
-        die_with_parent(supervisor)
-        if failure is not None:
-            return fail_set_up(channel, node, failure)
-        return live_as_worker(channel, worker, number, specs[node], settings)
-
-    pid = fork_grandchild(life)
-    os.close(fd)
-    return pid
-
-
 # ------------------------------------------------------------------------------------------------------- a clean process
 
 
@@ -260,7 +198,7 @@ def exec_child(role: str, fd: int, path: tuple[str, ...], *, blas_threads: int =
     return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
 
 
-def _adopt(fd: int) -> Channel:
+def adopt_channel(fd: int) -> Channel:
     return Channel(socket.socket(fileno=fd))
 
 

@@ -30,7 +30,8 @@ from .depot import CALLER, Depot
 from .outbox import Outbox
 from .poller import Poller
 from .record import DEATH_WAIT, WorkerRecord
-from .starting import Starter, TemplateStarter
+from .starting import Starter
+from .template import TemplateStarter
 
 __all__ = ["Supervisor", "supervise"]
 

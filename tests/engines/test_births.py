@@ -1,0 +1,112 @@
+"""How workers come into the world: whose children they are, and what they hold of each other."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from olympipe_ng import Pipeline
+from olympipe_ng.engines.process import children
+
+FDS = "/proc/self/fd"
+
+
+def held_sockets():
+    """Return the sockets that this process holds."""
+    links = set()
+    for name in os.listdir(FDS):
+        try:
+            links.add(os.readlink(f"{FDS}/{name}"))
+        except FileNotFoundError:
+            continue  # the listing's own
+    return {link for link in links if link.startswith("socket:")}
+
+
+def look(seen):
+    """Add who runs this, whose child that is and which sockets it holds."""
+    time.sleep(0.005)  # so that one worker does not run all
+    return [*seen, (os.getpid(), psutil.Process().parent().name(), held_sockets())]
+
+
+@pytest.mark.skipif(not os.path.isdir(FDS), reason="descriptors are listed in /proc")
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_worker_holds_no_socket_of_another_process(method):
+    """Else that one's end would be hidden by whoever holds its socket too."""
+    before = held_sockets()
+    sockets: dict[int, set[str]] = {}
+    parents = set()
+    for seen in Pipeline(([] for _ in range(4000)), start_method=method, progress=False).task(look, count=4).task(look, count=2):
+        for pid, parent, held in seen:
+            sockets[pid] = held - before
+            parents.add(parent)
+        if len(sockets) == 6:
+            break
+    assert len(sockets) == 6
+    assert parents == {"olympipe_ng"}
+    assert all(sockets.values())
+    together = [socket for held in sockets.values() for socket in held]
+    assert len(together) == len(set(together))
+
+
+def test_a_killed_template_is_replaced(tmp_path):
+    """A worker that dies afterwards has a successor, though another stage's, which that template forked too, still lives."""
+
+    def source():
+        yield from range(10)
+        (template,) = [one for one in psutil.Process().children(recursive=True) if one.name() == "olympipe forks"]
+        template.kill()
+        yield from range(10, 20)
+
+    def die_once(x):
+        if x == 15 and not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    pipeline = Pipeline(source, start_method="forkserver", queue_size=4, progress=False)
+    assert pipeline.task(die_once).task(str).wait_for_result() == [str(x) for x in range(20)]
+
+
+def end_with(status):
+    """Return what a child does: end at once."""
+    return lambda: status
+
+
+def test_grandchildren_become_those_of_the_subreaper():
+    """Three that are asked for together, in the order in which they were, none of them a zombie of somebody else's."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            children.be_subreaper()
+            born = children.fork_grandchildren([end_with(3), end_with(4), end_with(5)])
+            ends = [os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in born]
+            os.write(writing, repr(ends).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writing)
+    with open(reading, "rb") as answer:
+        assert answer.read() == b"[3, 4, 5]"
+
+
+def test_a_fork_that_is_refused_is_an_error(monkeypatch):
+    """Not a worker with the number 0, which would be everybody when it is killed."""
+    forks = [children._fork_quietly]
+
+    def refuse_the_third():
+        forks.append(forks[0])
+        if len(forks) > 3:
+            raise OSError(errno.EAGAIN, "no more processes")
+        return forks[0]()
+
+    monkeypatch.setattr(children, "_fork_quietly", refuse_the_third)
+    monkeypatch.setattr(children.traceback, "print_exc", lambda: None)
+    with pytest.raises(OSError, match="1 of 2 workers could not be forked") as caught:
+        children.fork_grandchildren([end_with(0), end_with(0)])
+    assert caught.value.errno == errno.EAGAIN
