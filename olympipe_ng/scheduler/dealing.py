@@ -65,7 +65,7 @@ def _next_new(state: State, node: Node) -> Ticket | None:
     worker = node.idle_worker()
     if worker is None:
         return None
-    ticket = _stream_ticket(state, node) if node.plan.stream else _items_ticket(state, node, node.quota(worker))
+    ticket = _stream_ticket(state, node) if node.plan.stream else _items_ticket(state, node, worker)
     if ticket is None:
         return None
     ticket.worker = worker
@@ -74,15 +74,25 @@ def _next_new(state: State, node: Node) -> Ticket | None:
     return ticket
 
 
-def _items_ticket(state: State, node: Node, quota: int) -> Ticket | None:
+def _items_ticket(state: State, node: Node, worker: Worker) -> Ticket | None:
     edge = state.edges[node.plan.inputs[0]]
     if edge.queue[0].frame is None:
         return _passing_mark(state, node, edge.queue.popleft().mark)
     room = _spare_room(state, node)
     if room <= 0:
         return None
-    count = min(quota, node.frame_size(edge.queued))
-    return _cut(state, node, 0, count if node.plan.many else min(room, count))
+    count = min(node.quota(worker), node.frame_size(edge.queued))
+    if node.plan.many:
+        return _cut(state, node, 0, count)
+    return None if room < count and _can_wait(state, node, worker, room) else _cut(state, node, 0, min(room, count))
+
+
+def _can_wait(state: State, node: Node, worker: Worker, room: int) -> bool:
+    """Say whether a worker that has something to do had better wait until half of what is behind it is free.
+
+    As TCP does (Clark, RFC 813): else frames crumble to what was made free last, and each crumb costs the messages of a frame.
+    """
+    return len(worker.tickets) >= node.plan.lanes and 2 * room < min((edge.fits for edge in state.outputs(node)), default=0)
 
 
 def _passing_mark(state: State, node: Node, mark: int) -> Ticket:

@@ -163,3 +163,24 @@ def test_of_large_items_sixteen_wait_unless_more_are_asked_for_and_never_more_th
         elif run.pulled[-1] > run.drawn:
             run.draw(1 << 20)
     assert run.lying == most
+
+
+def test_a_busy_worker_is_dealt_no_crumbs():
+    """It waits until half of what lies behind it is free; one with nothing to do takes what room there is."""
+    run = OneByOne(queue_size=16)
+    for _ in range(10):
+        run.settle(seconds=0.0005)
+        run.consume()
+    while run.lying < 16:
+        run.settle(seconds=0.0005)
+    run.draw()
+    assert not run.dispatches
+
+    def dealt(taken):
+        for _ in range(taken):
+            run.consume(left=run.lying - 1)
+        return [ticket.hi - ticket.lo for ticket in run.dispatches]
+
+    assert dealt(1) == [1]
+    assert dealt(7) == [1]
+    assert dealt(1) == [1, 8]
