@@ -41,7 +41,7 @@ __all__ = [
     "size_of",
 ]
 
-THRESHOLD = 1 << 16  # bytes from which data are a buffer of their own: less makes small items dear, more copies large ones once more
+THRESHOLD = 1 << 14  # bytes from which data are a buffer of their own: less makes small items dear, more copies large ones four times a hop
 SHORT = 1 << 10  # longer text leaves the scalars: cutting decodes those, and nobody wants to decode long texts for that
 NUMBERS: frozenset[type] = frozenset({int, float, bool, type(None)})
 TEXTS: frozenset[type] = frozenset({str, bytes})

@@ -238,7 +238,7 @@ def _duplicates(fds: Sequence[int]) -> list[int] | None:
 def _pieces(header: tuple[Any, ...], segments: Iterable[Buffer], fds: int) -> list[Buffer]:
     """Return a message as few pieces."""
     head = marshal.dumps(header)
-    parts: list[Buffer] = [head, *segments]
+    parts: list[Buffer] = [head, *filter(len, segments)]  # an empty piece alone would never be written
     total = sum(map(len, parts))
     if len(head) >> HEADER_BITS or fds > MAX_DESCRIPTORS:
         raise ValueError(f"a header of {len(head)} bytes with {fds} descriptors does not fit a message")

@@ -72,6 +72,18 @@ def test_a_large_message_arrives_byte_by_byte(monkeypatch):
     test_messages_arrive_whole_however_the_stream_is_cut.hypothesis.inner_test([(("a",), [b"x" * 500]), (("b",), [b"y" * 10])], 1)
 
 
+@pytest.mark.parametrize("segments", [[b""], [b"", b"ab"], [b"", memoryview(b""), b"y" * 5000, b""]])
+def test_segments_may_be_empty_behind_a_header_of_any_size(pair, segments):
+    """A piece without a byte would be written again and again, for ever."""
+    left, right = pair
+    for text in ("x", "x" * 5000):
+        left.queue((text,), segments)
+        assert left.flush()
+        header, payload = right.receive()
+        assert header == (text,)
+        assert bytes(payload) == b"".join(segments)
+
+
 def test_a_message_larger_than_the_socket_passes(pair):
     """Blocking send and receive move what no buffer holds."""
     left, right = pair
