@@ -120,9 +120,13 @@ class Run(Generic[T]):
 
         Raises the run's error, once.
         """
+        self._finish()
+        return self.report()
+
+    def _finish(self) -> None:
+        """See the run through; nobody has asked for a report."""
         self._core.throw_away_others()
         self._core.finish()
-        return self.report()
 
     def stop(self) -> None:
         """Drop what is in flight and end; return when everything is gone.

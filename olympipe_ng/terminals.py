@@ -156,7 +156,7 @@ class Terminals(Building[T_co]):
         """Run, and give the results in order as they come; leaving the loop stops the run."""
         with _start([self]) as run:
             yield from run.sink(0)
-            run.wait()
+            run._finish()
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run, and give the results in order as they come; an async source is iterated on the loop of the caller."""
@@ -168,7 +168,7 @@ class Terminals(Building[T_co]):
         try:
             async for item in run.asink(0):
                 yield item
-            await loop.run_in_executor(None, run.wait)
+            await loop.run_in_executor(None, run._finish)
         finally:
             await loop.run_in_executor(None, run.stop)  # not here: an async source may need this loop to close
 
