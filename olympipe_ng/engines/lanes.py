@@ -42,8 +42,10 @@ class LaneGroup:
         *,
         worn: Callable[[], bool] = lambda: False,
         slots: Any = None,
+        closing: Callable[[], object] = lambda: None,
     ) -> None:
         self.spec = spec
+        self._closing = closing  # called when the last item is through, before the user's ``close_method``
         self._worker = worker
         self._tell = tell
         self._cancelled: set[int] = set()
@@ -186,6 +188,7 @@ class LaneGroup:
             self._close()
 
     def _close(self) -> None:
+        self._closing()
         note = None
         try:
             self._core.close(self._loop)

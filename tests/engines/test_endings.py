@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import os
@@ -284,3 +285,25 @@ def test_inputs_that_cannot_be_pickled_may_be_left_out(where):
     results = numbers.wait_for_result()
     assert results == [(10, 0), (30, 2)]
     assert "item 1 <unlocked _thread.lock" in results.errors[0]
+
+
+def doze_unless_first(x):
+    time.sleep(60 if x else 0)
+    return x
+
+
+async def doze_unless_first_async(x):
+    await asyncio.sleep(60 if x else 0)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [(doze_unless_first, {}), (doze_unless_first, {"threads": 2}), (doze_unless_first_async, {})],
+    ids=["one lane", "threads", "async"],
+)
+def test_an_end_does_not_wait_for_items_in_hand(function, options):
+    """They have a second to end, not the time that is meant for a ``close_method``."""
+    began = time.monotonic()
+    assert Pipeline(itertools.count()).task(function, **options).limit(1).wait_for_result() == [0]
+    assert time.monotonic() - began < 10

@@ -256,6 +256,7 @@ class WorkerProcess:
             self._warn,
             worn=self._is_worn,
             slots=slots,
+            closing=lambda: self._send((p.CLOSING,)),
         )
         group.start()
         while (message := self._receive()) is not None:
@@ -267,7 +268,6 @@ class WorkerProcess:
             elif header[0] == p.CANCEL:
                 group.cancel(m.Cancel(self._worker, header[1]))
             elif header[0] == p.STOP:
-                self._send((p.CLOSING,))
                 group.stop()
                 gone.wait()
                 return 0
