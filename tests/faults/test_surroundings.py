@@ -262,6 +262,27 @@ def test_f38_prints_reach_a_redirected_stream():
     assert target.getvalue() == "0\n1\n2\n"
 
 
+async def print_a_piece_async(x):
+    print(x, end="")
+
+
+def print_a_piece(x):
+    print(x, end="")
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [(print_a_piece, {}), (print_a_piece, {"threads": 2}), (print_a_piece_async, {})],
+    ids=["one lane", "threads", "async"],
+)
+def test_f38_what_never_became_a_line_is_printed_in_the_end(function, options):
+    """Whichever of the worker's threads printed it."""
+    target = io.StringIO()
+    with contextlib.redirect_stdout(target):
+        Pipeline(range(5), start_method="fork").task(function, **options).wait_for_completion()
+    assert sorted(target.getvalue()) == list("01234")
+
+
 def test_f38_a_slow_handler_never_holds_up_data(caplog):
     """A handler that blocks loses records, which are counted; the items go on."""
     release = threading.Event()

@@ -111,7 +111,7 @@ class LineStream(io.TextIOBase):
     def __init__(self, pass_on: Callable[[str], object], number: int | None) -> None:
         self._pass_on = pass_on
         self._number = number
-        self._rest = threading.local()
+        self._rests: dict[int, str] = {}  # by thread: the line that it has begun
 
     def writable(self) -> bool:
         return True
@@ -125,20 +125,23 @@ class LineStream(io.TextIOBase):
         return io.BufferedWriter(io.FileIO(self.fileno(), "w", closefd=False))
 
     def write(self, text: str) -> int:
-        waiting = getattr(self._rest, "text", "") + text
+        waiting = self._rests.pop(threading.get_ident(), "") + text
         whole, newline, rest = waiting.rpartition("\n")
         if len(rest) > LINE:
             whole, newline, rest = waiting, "", ""
-        self._rest.text = rest
+        if rest:
+            self._rests[threading.get_ident()] = rest
         if whole or newline:
             self._pass_on(whole + newline)
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what there is of a line."""
-        rest, self._rest.text = getattr(self._rest, "text", ""), ""
-        if rest:
-            self._pass_on(rest)
+        """Pass on what there is of a line: of this thread's, and of those that have ended."""
+        going_on = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        for ident in [*self._rests]:
+            rest = "" if ident in going_on else self._rests.pop(ident, "")
+            if rest:
+                self._pass_on(rest)
         if "buffer" in self.__dict__:
             self.buffer.flush()
 

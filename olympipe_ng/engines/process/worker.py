@@ -33,6 +33,7 @@ __all__ = ["WorkerProcess"]
 
 LOOK = 0.001  # seconds between two looks at this process's memory, 10 us each: more saves that for cheap items, less sees growth sooner
 IDLE = 1.0  # seconds without work after which memory is given back; less would give back what the next item needs
+LEAVE = 1.0  # seconds for lanes that are through to end as threads, so that what they printed last is passed on
 SELDOM = 5.0  # seconds of work after which what the heap keeps is given back; less costs the next item more, more keeps it for longer
 
 
@@ -270,6 +271,7 @@ class WorkerProcess:
             elif header[0] == p.STOP:
                 group.stop()
                 gone.wait()
+                group.join(LEAVE)
                 return 0
             else:
                 self._take(header, payload)
