@@ -114,6 +114,8 @@ class Run(Generic[T]):
     def wait(self) -> RunReport:
         """See the run through, throwing away what nobody iterates, and return its report.
 
+        What somebody iterates is theirs to take: while an iterator is held that is not at its end, the run waits for room in its sink.
+
         >>> from olympipe_ng import Pipeline
         >>> with Pipeline(range(3), engine="inline").task(abs).start() as run:
         ...     report = run.wait()
