@@ -3,7 +3,8 @@
     caller ── events ──► inbox ──► scheduler thread ── Dispatch ──► lanes (threads, or an event loop) ── Done ──► inbox
 
 The same scheduler as everywhere, in a thread. A thread cannot be killed: an item that exceeds its ``timeout`` fails and its thread is
-left behind, replaced (it ends when the function returns; until then it is named in the log).
+left behind, replaced (it ends when the function returns; until then it is named in the log). Commands for it that follow are for nobody:
+what it was to have comes back with its ``WorkerDied``.
 """
 
 from __future__ import annotations
@@ -114,25 +115,25 @@ class ThreadEngine(LocalDriver):
     def dispatch(self, command: m.Dispatch) -> None:
         if command.worker in self.hub_workers:
             self.events.extend(self.hub.dispatch(command))
-        else:
+        elif command.worker in self._groups:
             self._groups[command.worker].dispatch(command)
 
     def grant(self, command: m.Grant) -> None:
         if command.worker in self.hub_workers:
             self.events.extend(self.hub.grant(command))
-        else:
+        elif command.worker in self._groups:
             self._groups[command.worker].grant(command)
 
     def cancel(self, command: m.Cancel) -> None:
         if command.worker in self.hub_workers:
             self.events.extend(self.hub.cancel(command.worker, command.ticket))
-        else:
+        elif command.worker in self._groups:
             self._groups[command.worker].cancel(command)
 
     def stop_worker(self, command: m.StopWorker) -> None:
         if command.worker in self.hub_workers:
             self.events.append(self.hub.stop(command.worker))
-        else:
+        elif command.worker in self._groups:
             self._groups[command.worker].stop()
 
     def kill_worker(self, command: m.KillWorker) -> None:

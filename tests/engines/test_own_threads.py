@@ -1,0 +1,42 @@
+"""The threads that a run has in the caller's process: none of them ends, or hangs, and leaves the user waiting."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from olympipe_ng import Pipeline, StageTimeout
+from olympipe_ng.failures import Kind, Note
+from olympipe_ng.scheduler import messages as m
+
+TIMEOUT = 20
+
+
+def test_a_set_up_that_hangs_is_bounded_though_a_thread_cannot_be_killed():
+    """The run fails with ``StageTimeout``: the worker that is told to stop right behind its kill is not there any more."""
+    let_go = threading.Event()
+    try:
+        with pytest.raises(StageTimeout, match=r"stage 1 .*set-up .*setup_timeout=0\.1"):
+            hanging = Pipeline(range(3), engine="thread").task(abs, initializer=lambda: let_go.wait(TIMEOUT), setup_timeout=0.1)
+            hanging.wait_for_result()
+    finally:
+        let_go.set()
+
+
+AFTER_THE_KILL = {
+    "dispatch": m.Dispatch(1, 7, m.Verb.ITEMS, 0, None, 0, 1),
+    "grant": m.Grant(1, 7, 1),
+    "cancel": m.Cancel(1, 7),
+    "stop_worker": m.StopWorker(1),
+}
+
+
+@pytest.mark.parametrize("name", AFTER_THE_KILL)
+def test_what_is_for_a_thread_that_was_left_behind_is_for_nobody(name):
+    """A command that was given together with the kill is passed over: what it was about comes back with the worker's death."""
+    with Pipeline(range(3), engine="thread").task(abs).start() as run:
+        run.wait()
+        engine = run._core.engine
+        engine.kill_worker(m.KillWorker(1, Note(Kind.TIMEOUT)))
+        getattr(engine, name)(AFTER_THE_KILL[name])
