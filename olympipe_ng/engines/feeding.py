@@ -237,8 +237,9 @@ class Feeder:
         """Close as soon as the source yields; an async one at once."""
         with self._lock:
             self.closed = True
-        if self._reader is not None:
-            self._reader.interrupt()
+        reader = self._reader  # once: its own thread may be closing it
+        if reader is not None:
+            reader.interrupt()
 
 
 class FeederThread:

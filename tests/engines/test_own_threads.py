@@ -7,7 +7,11 @@ import threading
 import pytest
 
 from olympipe_ng import Pipeline, StageTimeout
+from olympipe_ng.engines.codecs import ObjectCodec
+from olympipe_ng.engines.feeding import Feeder
 from olympipe_ng.failures import Kind, Note
+from olympipe_ng.graph import Source
+from olympipe_ng.readers import Reader
 from olympipe_ng.scheduler import messages as m
 
 TIMEOUT = 20
@@ -40,3 +44,25 @@ def test_what_is_for_a_thread_that_was_left_behind_is_for_nobody(name):
         engine = run._core.engine
         engine.kill_worker(m.KillWorker(1, Note(Kind.TIMEOUT)))
         getattr(engine, name)(AFTER_THE_KILL[name])
+
+
+class LetGo(Feeder):
+    """Lets go of its reader between two looks at it, as the source's thread may."""
+
+    looks = 0
+
+    @property
+    def _reader(self):
+        self.looks += 1
+        return Reader() if self.looks == 1 else None
+
+    @_reader.setter
+    def _reader(self, reader):
+        """Take no notice."""
+
+
+def test_a_source_that_is_closing_when_it_is_interrupted_is_left_alone():
+    """Its own thread may let go of the reader at any moment: the thread that interrupts does not mind."""
+    feeder = LetGo(0, 0, Source([]), ObjectCodec(), [].append, "raise")
+    feeder.interrupt()
+    assert feeder.closed
