@@ -142,7 +142,7 @@ class Caller(Sinks):
         self._close_feeders()
         self.left = self.engine.close(STOP_SECONDS)
         for name in self.left:
-            log.warning("%s is still busy in user code and was left behind", name)
+            _log("%s is still busy in user code and was left behind", name)
         self._say_unread()
         if not self.nested:
             self._say_failures()
@@ -157,7 +157,7 @@ class Caller(Sinks):
                     feeder.draw()
         for number, feeder in self.feeders.items():
             if self.engine.threaded and not feeder.join(STOP_SECONDS if self.ended is None else 1.0):
-                log.warning("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)
+                _log("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)
 
     def _say_unread(self) -> None:
         for record in self.final:
@@ -168,7 +168,7 @@ class Caller(Sinks):
     def _say_failures(self) -> None:
         if self.failed:
             items = "1 item" if self.failed == 1 else f"{self.failed} items"
-            log.warning("%s failed; the first: %s", items, self.errors[0] if self.errors else "")
+            _log("%s failed; the first: %s", items, self.errors[0] if self.errors else "")
 
     def _raise(self) -> None:
         if self.note is not None and not self.raised:
@@ -229,7 +229,7 @@ class Caller(Sinks):
         if len(self.warnings) < KEPT_ERRORS:
             self.warnings.append(text)
         if not self.nested:
-            log.warning("%s", text)
+            _log("%s", text)
 
     def finish_run(self, note: Any, complaint: str, statistics: Sequence[NodeStatistics]) -> None:
         with self.changed:
@@ -255,6 +255,14 @@ class Caller(Sinks):
     @property
     def stages(self) -> list[Node]:
         return [node for node in self.nodes if isinstance(node.stage, Stage)]
+
+
+def _log(text: str, *args: object) -> None:
+    """Log a warning. What a handler raises is printed, as ``logging`` does with what it catches itself: it ends no thread of a run."""
+    try:
+        log.warning(text, *args)
+    except Exception:  # the user's handler or filter
+        logging.Handler().handleError(logging.makeLogRecord({"msg": text, "args": args}))
 
 
 def _make_engine(job: Job) -> Engine:

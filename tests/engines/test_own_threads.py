@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import pytest
@@ -13,6 +14,7 @@ from olympipe_ng.failures import Kind, Note
 from olympipe_ng.graph import Source
 from olympipe_ng.readers import Reader
 from olympipe_ng.scheduler import messages as m
+from tests.engines.kinds import in_threads
 
 TIMEOUT = 20
 
@@ -66,3 +68,30 @@ def test_a_source_that_is_closing_when_it_is_interrupted_is_left_alone():
     feeder = LetGo(0, 0, Source([]), ObjectCodec(), [].append, "raise")
     feeder.interrupt()
     assert feeder.closed
+
+
+class Unwell(logging.Handler):
+    """Knows when it was called, and raises."""
+
+    def __init__(self):
+        super().__init__()
+        self.called = threading.Event()
+
+    def emit(self, record):
+        self.called.set()
+        raise RuntimeError("the chat is down")
+
+
+@in_threads
+def test_what_a_logging_handler_raises_ends_no_thread_of_a_run(where, capsys, monkeypatch):
+    """The program's own handler fails over a warning of the run: that is printed, and the results come."""
+    handler = Unwell()
+    monkeypatch.setattr(logging.getLogger("olympipe_ng"), "handlers", [handler])
+
+    def source():
+        yield 1
+        handler.called.wait(TIMEOUT)
+
+    assert Pipeline(source, **where).timeout(0.1).wait_for_result() == [1]
+    assert handler.called.is_set()
+    assert "RuntimeError: the chat is down" in capsys.readouterr().err
