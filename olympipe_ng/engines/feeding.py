@@ -17,7 +17,7 @@ from ..failures import Kind, Note, describe_item
 from ..graph import Source
 from ..origins import Origins
 from ..readers import Reader
-from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFrame
+from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFrame, Stop
 from ..sources import hint, open_source
 from ..transport.packing import MOST
 from ..worker import Catch
@@ -233,6 +233,12 @@ class Feeder:
             node=self.node,
         )
 
+    def confess(self, error: BaseException) -> None:
+        """End the run over a bug of ours: nobody must wait for what this would have drawn."""
+        self.ended = True
+        self._send(Stop(self._note(error, Kind.INTERNAL)._replace(index=None, exception=None)))
+        self._close_reader()
+
     def interrupt(self) -> None:
         """Close as soon as the source yields; an async one at once."""
         with self._lock:
@@ -267,6 +273,12 @@ class FeederThread:
         return not self._thread.is_alive()
 
     def _loop(self) -> None:
+        try:
+            self._draw_all()
+        except BaseException as error:  # a bug of ours, as ``_live`` of the lanes says
+            self.feeder.confess(error)
+
+    def _draw_all(self) -> None:
         feeder = self.feeder
         while not feeder.ended:
             if not feeder.wanted:

@@ -14,9 +14,11 @@ import contextvars
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..failures import Kind, Note
 from ..scheduler import messages as m
 from ..scheduler.statistics import NodeStatistics, take_statistics
 from .codecs import EncodedCodec, HubCodec, ObjectCodec
@@ -75,12 +77,22 @@ class ThreadEngine(LocalDriver):
         return [name for group in groups for name in group.join(max(0.0, until - time.monotonic()))]
 
     def _loop(self) -> None:
+        try:
+            self._serve()
+        except BaseException:  # a bug of ours: the user must learn of it rather than wait
+            note = Note(Kind.INTERNAL, summary=f"the scheduler's thread failed\n{traceback.format_exc()}")
+            self.host.finish_run(note, "", take_statistics(self.scheduler.state))
+            for group in self._groups.values():
+                group.abandon()
+        finally:
+            self.hub.close()
+            self.spool.close()
+
+    def _serve(self) -> None:
         self.begin()
         while not self.scheduler.finished:
             self._collect()
             self.turn()
-        self.hub.close()
-        self.spool.close()
 
     def _collect(self) -> None:
         """Wait for an event or the scheduler's deadline, and take all that is there."""

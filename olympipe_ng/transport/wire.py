@@ -90,6 +90,11 @@ class Channel:
         self._reader.close()
         self._sock.close()
 
+    def hang_up(self) -> None:
+        """End the conversation for both sides, from any thread; what the socket holds stays until ``close``."""
+        with contextlib.suppress(OSError):  # it has ended
+            self._sock.shutdown(socket.SHUT_RDWR)
+
     # ------------------------------------------------------------------------------------------------------------ sending
 
     def send(self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = ()) -> bool:

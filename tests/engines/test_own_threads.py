@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from olympipe_ng import Pipeline, StageTimeout
+from olympipe_ng import InternalError, Pipeline, StageTimeout
+from olympipe_ng.caller import Caller
 from olympipe_ng.engines.codecs import ObjectCodec
 from olympipe_ng.engines.feeding import Feeder
 from olympipe_ng.failures import Kind, Note
@@ -95,3 +96,16 @@ def test_what_a_logging_handler_raises_ends_no_thread_of_a_run(where, capsys, mo
     assert Pipeline(source, **where).timeout(0.1).wait_for_result() == [1]
     assert handler.called.is_set()
     assert "RuntimeError: the chat is down" in capsys.readouterr().err
+
+
+def broken(*args, **options):
+    raise ZeroDivisionError("a bug of ours")
+
+
+@in_threads
+@pytest.mark.parametrize(("owner", "method"), [(Feeder, "draw"), (Caller, "deliver"), (Caller, "sink_end")])
+def test_a_bug_of_ours_in_any_thread_of_a_run_is_an_error_and_no_hang(where, owner, method, monkeypatch):
+    """The source's thread, and those that hear the scheduler, say with an ``InternalError`` what ended them; nothing stays."""
+    monkeypatch.setattr(owner, method, broken)
+    with pytest.raises(InternalError, match="ZeroDivisionError: a bug of ours"):
+        Pipeline(range(3), **where).task(abs).wait_for_result()

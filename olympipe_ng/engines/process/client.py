@@ -3,7 +3,7 @@
     Run ── send(event) ──► socket ──► supervisor
     Run ◄── deliver, pull, finish ... ◄── I/O thread ◄── socket
 
-One thread, started after any fork. The supervisor's end without a ``FINISH`` is a failure of the run, never a hang.
+One thread, started after any fork. The supervisor's end without a ``FINISH`` is a failure of the run, never a hang; so is this thread's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,8 +190,12 @@ class ProcessEngine:
     def _listen(self) -> None:
         channel = self._channel
         assert channel is not None
-        while (message := channel.receive()) is not None:
-            self._take(*message)
+        try:
+            while (message := channel.receive()) is not None:
+                self._take(*message)
+        except BaseException:  # a bug of ours: the user must learn of it rather than wait
+            self._end(Note(Kind.INTERNAL, summary=f"the I/O thread failed\n{traceback.format_exc()}"), "", self._answer)
+            channel.hang_up()
         self._answered.set()
         self._shared.over()
         if not self._finished:
