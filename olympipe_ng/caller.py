@@ -155,6 +155,7 @@ class Caller(Sinks):
                 feeder.interrupt()
                 if not feeder.ended:
                     feeder.draw()
+                feeder.close_reader()
         for number, feeder in self.feeders.items():
             if self.engine.threaded and not feeder.join(STOP_SECONDS if self.ended is None else 1.0):
                 _log("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)

@@ -108,6 +108,8 @@ class Feeder:
             return
         with self._lock:
             self._add_all(items)
+        if self.ended:  # by an item that cannot be encoded
+            self.close_reader()
 
     # ---------------------------------------------------------------------------------------------------------- inside
 
@@ -201,7 +203,7 @@ class Feeder:
             if not self.closed:
                 self._ship()
             self._finish(note)
-        self._close_reader()
+        self.close_reader()
 
     def _finish(self, note: Note | None) -> None:
         if not self.ended:
@@ -209,8 +211,8 @@ class Feeder:
             dropped = self._encoder.count
             self._send(SourceEnd(self.node, self._kept - dropped, note, tuple(self._failures)))
 
-    def _close_reader(self) -> None:
-        """Run the user's ``finally``; what it raises changes no result, and is said."""
+    def close_reader(self) -> None:
+        """Run the user's ``finally``, where the source is read; what it raises changes no result, and is said."""
         reader, self._reader = self._reader, None
         if reader is None:
             return
@@ -237,7 +239,7 @@ class Feeder:
         """End the run over a bug of ours: nobody must wait for what this would have drawn."""
         self.ended = True
         self._send(Stop(self._note(error, Kind.INTERNAL)._replace(index=None, exception=None)))
-        self._close_reader()
+        self.close_reader()
 
     def interrupt(self) -> None:
         """Close as soon as the source yields; an async one at once."""
@@ -286,3 +288,4 @@ class FeederThread:
                 self._wake.clear()
                 continue
             feeder.draw()
+        feeder.close_reader()  # where ``pull`` has met the end

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olympipe_ng import DROP, GraphError, Pipeline, SourceConsumed, StageError, current_item
+from olympipe_ng import DROP, GraphError, Pipeline, SerializationError, SourceConsumed, StageError, current_item
 
 
 def test_preview_runs_in_this_process_and_starts_nothing():
@@ -66,6 +66,15 @@ def test_a_preview_that_fails_takes_nothing_either():
     with pytest.raises(StageError, match="disk"):
         numbers.task(fail).preview()
     assert numbers.wait_for_result() == [0, 1, 2]
+
+
+def test_a_preview_of_an_item_that_cannot_be_pickled_takes_nothing():
+    """The error is raised, and a run that does not copy its items has them all."""
+    items = [1, threading.Lock(), 3]
+    once = Pipeline(iter(items), engine="thread")
+    with pytest.raises(SerializationError):
+        once.preview(3)
+    assert once.options(copy_items=False).wait_for_result() == items
 
 
 def test_a_preview_of_a_repeated_one_shot_takes_nothing():

@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from olympipe_ng import Pipeline, SourceConsumed, SourceError, current_item
+from olympipe_ng import Pipeline, SerializationError, SourceConsumed, SourceError, current_item
 from tests.engines.kinds import each_engine, everywhere, in_processes, in_threads
 
 TIMEOUT = 20
@@ -276,6 +276,23 @@ def test_a_source_function_that_fails_or_gives_nothing_to_iterate_is_a_source_er
         Pipeline(lambda: 1 / 0, **where).wait_for_result()
     with pytest.raises(SourceError, match="must return something to iterate, it returned 3"):
         Pipeline(lambda: 3, **where).wait_for_result()
+
+
+@each_engine
+@pytest.mark.parametrize("frame_pickling", ["item", "list"])
+def test_an_input_that_cannot_be_pickled_closes_the_source(where, frame_pickling):
+    """The generator's ``finally`` has run when the error is raised."""
+    closed = []
+
+    def source():
+        try:
+            yield from [1, threading.Lock(), 3]
+        finally:
+            closed.append(True)
+
+    with pytest.raises(SerializationError, match="item 1 <unlocked") as caught:
+        Pipeline(source, frame_pickling=frame_pickling, **where).wait_for_result()
+    assert closed, f"{caught.value} was raised before"
 
 
 @each_engine
