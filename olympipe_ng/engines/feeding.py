@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import SourceConsumed
 from ..failures import Kind, Note, describe_item
 from ..graph import Source
 from ..origins import Origins
@@ -222,7 +223,7 @@ class Feeder:
             self._warn(f"source {self.node} {self._source.label!r}: closing it failed\n{shortened_traceback(error)}")
 
     def _note(self, error: BaseException, kind: str = Kind.SOURCE) -> Note:
-        consumed = type(error).__name__ == "SourceConsumed"
+        consumed = isinstance(error, SourceConsumed)
         return Note(
             kind=Kind.CONSUMED if consumed else kind,
             stage=f"{self.node} {self._source.label!r}",

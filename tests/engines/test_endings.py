@@ -150,6 +150,20 @@ def test_an_iterator_that_was_used_up_is_an_error_in_the_second_run(where):
         pipeline.wait_for_result()
 
 
+@each_engine
+def test_an_error_of_the_users_with_the_name_of_ours_is_a_source_error(where):
+    """What a source raises is told by its type, with the index of its item."""
+    theirs = type("SourceConsumed", (Exception,), {})
+
+    def source():
+        yield 1
+        raise theirs("the tank is empty")
+
+    with pytest.raises(SourceError, match="the tank is empty") as caught:
+        Pipeline(source, **where).wait_for_result()
+    assert caught.value.index == 1
+
+
 @everywhere
 def test_a_function_that_makes_a_generator_can_be_run_again(where):
     """A callable source is called once per run."""
