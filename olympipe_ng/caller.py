@@ -44,6 +44,7 @@ __all__ = ["Caller"]
 
 KEPT_ERRORS = 1000  # texts in ``.errors``; the rest is counted
 STOP_SECONDS = 2.0  # for everything to be gone after a stop
+SOURCE_SECONDS = 1.0  # for the sources together to yield, and to run their ``finally``; then they count as stuck
 log = logging.getLogger("olympipe_ng")
 
 
@@ -156,8 +157,9 @@ class Caller(Sinks):
                 if not feeder.ended:
                     feeder.draw()
                 feeder.close_reader()
+        until = time.monotonic() + SOURCE_SECONDS
         for number, feeder in self.feeders.items():
-            if self.engine.threaded and not feeder.join(STOP_SECONDS if self.ended is None else 1.0):
+            if self.engine.threaded and not feeder.join(max(0.0, until - time.monotonic())):
                 _log("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)
 
     def _say_unread(self) -> None:

@@ -56,6 +56,21 @@ def test_a_limit_completes_on_its_last_item_though_the_source_blocks_for_ever(wh
 
 
 @in_threads
+def test_many_sources_that_block_are_waited_for_together(where, caplog):
+    """A stop with five of them takes no longer than with one, and each is named."""
+    sources = [Blocking(1) for _ in range(5)]
+    first, *others = [Pipeline(source, **where).task(abs) for source in sources]
+    items = iter(first.gather(*others))
+    assert [next(items) for _ in sources] == [0] * 5
+    began = time.monotonic()
+    items.close()
+    assert time.monotonic() - began < 2.5
+    assert caplog.text.count("is stuck in the user's code") == 5
+    for source in sources:
+        source.let_go.set()
+
+
+@in_threads
 def test_the_results_of_a_limit_are_there_while_the_source_still_blocks(where):
     """``wait_for_result`` behind a ``limit`` does not wait for the source."""
     let_go, overslept = threading.Event(), []
