@@ -111,6 +111,9 @@ class Caller(Sinks):
 
     def stop(self) -> None:
         """End now, if it has not ended."""
+        if self._has_thread(threading.current_thread()):  # the collector, at an iterator that nobody holds: it cannot wait for itself
+            self.abandon()
+            return
         with self.changed:
             first, self.stopping = not self.stopping, True
         if not self.finished and first:
@@ -131,6 +134,10 @@ class Caller(Sinks):
             self.engine.send(m.Stop())
             if not self.engine.threaded:
                 self._clean_up()
+
+    def _has_thread(self, thread: threading.Thread) -> bool:
+        readers = [feeder.thread for feeder in self.feeders.values()] if self.engine.threaded else []
+        return thread in readers or thread in self.engine.threads()
 
     def _clean_up(self) -> None:
         """Close what the run opened in this process; name what stays."""

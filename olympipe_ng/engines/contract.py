@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -82,13 +83,16 @@ class Engine(Protocol):
         """Begin; raises when processes cannot be started."""
 
     def send(self, event: Event) -> None:
-        """Tell the scheduler; from any thread of the caller."""
+        """Tell the scheduler; from any thread of the caller, a ``Stop`` also from within the collector."""
 
     def gather(self) -> None:
         """Take note that whoever takes the results wants all of them, and none before the others."""
 
     def wait(self) -> None:
         """Go one step (engines without threads of their own)."""
+
+    def threads(self) -> Sequence[threading.Thread]:
+        """Return its threads in this process: the end of the run waits for them."""
 
     def statistics(self) -> Sequence[NodeStatistics]:
         """Return what the scheduler knows now."""

@@ -257,10 +257,10 @@ class FeederThread:
     def __init__(self, feeder: Feeder, run_in: Callable[[Callable[[], None]], None]) -> None:
         self.feeder = feeder
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=run_in, args=(self._loop,), name=f"olympipe_ng source {feeder.node}", daemon=True)
+        self.thread = threading.Thread(target=run_in, args=(self._loop,), name=f"olympipe_ng source {feeder.node}", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def pull(self, upto: int, *, hungry: bool) -> None:
         self.feeder.pull(upto, hungry=hungry)
@@ -272,8 +272,8 @@ class FeederThread:
 
     def join(self, seconds: float) -> bool:
         """Wait for the thread's end; ``False`` if it is stuck in the user's source."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        self.thread.join(seconds)
+        return not self.thread.is_alive()
 
     def _loop(self) -> None:
         try:

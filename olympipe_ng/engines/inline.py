@@ -8,6 +8,7 @@ One item a frame; a source is drawn only when there is nothing else to do, so it
 from __future__ import annotations
 
 import contextvars
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -63,6 +64,9 @@ class InlineEngine(LocalDriver):
             raise InternalError("nothing is left to do, and the run has not ended")
         time.sleep(seconds)
         self.events.append(self.due())
+
+    def threads(self) -> Sequence[threading.Thread]:
+        return ()
 
     def statistics(self) -> Sequence[NodeStatistics]:
         return take_statistics(self.scheduler.state)

@@ -60,7 +60,7 @@ class LaneGroup:
         self._lanes = 1 if spec.stage.is_async else spec.plan.lanes
         self._running = self._lanes
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self.threads: list[threading.Thread] = []
         self._ending: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._next: deque[Dispatch] = deque()  # for coroutines that have not begun: no more than ``concurrency`` are in flight
@@ -114,16 +114,16 @@ class LaneGroup:
     def join(self, seconds: float) -> list[str]:
         """Wait for its threads; name those that are stuck."""
         until = time.monotonic() + seconds
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(max(0.0, until - time.monotonic()))
-        return [thread.name for thread in self._threads if thread.is_alive()]
+        return [thread.name for thread in self.threads if thread.is_alive()]
 
     # ------------------------------------------------------------------------------------------------------- in the lanes
 
     def _spawn(self, target: Callable[[], None]) -> None:
         name = f"{self.spec.plan.label} {self._core.who.number}"
         thread = threading.Thread(target=contextvars.copy_context().run, args=(self._live, target), name=name, daemon=True)
-        self._threads.append(thread)
+        self.threads.append(thread)
         thread.start()
 
     def _live(self, target: Callable[[], None]) -> None:

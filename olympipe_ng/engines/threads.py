@@ -61,6 +61,9 @@ class ThreadEngine(LocalDriver):
     def wait(self) -> None:
         raise AssertionError("this engine has threads of its own")
 
+    def threads(self) -> Sequence[threading.Thread]:
+        return [self._thread, *(thread for group in [*self._groups.values(), *self._left] for thread in group.threads)]
+
     def statistics(self) -> Sequence[NodeStatistics]:
         """Ask the scheduler's thread, or look where that has ended."""
         if self._thread.is_alive() and threading.current_thread() is not self._thread:

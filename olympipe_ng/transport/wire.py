@@ -3,6 +3,7 @@
     <Q bytes that follow> <I length of the header, count of descriptors> | header: marshal of a tuple | payload segments, back to back
 
     send ──► one sendmsg, the rest of a partial write after it                    blocking: workers, the caller
+    post ──► the same, by whoever is sending                                      never waits for a lock: what the collector says
     queue, flush ──► pieces wait in order, flush writes what the socket takes     never waits: the supervisor
     receive, receive_nowait ◄── small messages through one reused buffer, a large one straight into memory of its own
 
@@ -73,6 +74,7 @@ class Channel:
         self._lock: Any = contextlib.nullcontext() if lock is None else lock
         self._out: deque[Buffer] = deque()
         self._out_fds: deque[tuple[int, Sequence[int], bool]] = deque()  # (position of a message's first byte, descriptors, to be closed)
+        self._posted: deque[tuple[Any, ...]] = deque()
         self._queued = 0  # stream position behind the last byte that was queued
         self._sent = 0
         self._reader = _Reader(sock)
@@ -99,11 +101,32 @@ class Channel:
 
     def send(self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = ()) -> bool:
         """Send one message, waiting as long as it takes; ``False`` when the peer is gone."""
-        with self._lock:
-            self.queue(header, segments, fds)
-            while self._out:
-                self._write(NOSIGNAL)
+        try:
+            with self._lock:
+                self.queue(header, segments, fds)
+                self._write_all()
+        finally:
+            self._send_posted()
         return not self._deaf
+
+    def post(self, header: tuple[Any, ...]) -> None:
+        """Send a small message of its own, or have whoever is sending send it next: for whoever may hold the lock of this channel himself,
+        as the garbage collector may that runs in the middle of ``send``."""
+        self._posted.append(header)
+        self._send_posted()
+
+    def _send_posted(self) -> None:
+        """Send what was posted, unless somebody holds the lock: he comes here when he has let go of it."""
+        while self._posted and self._lock.acquire(blocking=False):
+            try:
+                self.queue(self._posted.popleft())
+                self._write_all()
+            finally:
+                self._lock.release()
+
+    def _write_all(self) -> None:
+        while self._out:
+            self._write(NOSIGNAL)
 
     def queue(
         self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = (), *, keep_fds: bool = False

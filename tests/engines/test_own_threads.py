@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import queue
 import threading
 
 import pytest
@@ -109,3 +111,20 @@ def test_a_bug_of_ours_in_any_thread_of_a_run_is_an_error_and_no_hang(where, own
     monkeypatch.setattr(owner, method, broken)
     with pytest.raises(InternalError, match="ZeroDivisionError: a bug of ours"):
         Pipeline(range(3), **where).task(abs).wait_for_result()
+
+
+@in_threads
+def test_an_iterator_that_is_closed_in_a_thread_of_its_own_run_ends_the_run_without_waiting(where):
+    """The garbage collector, which runs in any thread, may close it there: that thread cannot wait for its own end."""
+    dropped, closed = queue.SimpleQueue(), threading.Event()
+
+    def source():
+        yield 0
+        dropped.get(timeout=TIMEOUT).close()
+        closed.set()
+        yield from itertools.count()
+
+    results = iter(Pipeline(source, **where).task(abs))
+    assert next(results) == 0
+    dropped.put(results)
+    assert closed.wait(TIMEOUT)

@@ -339,3 +339,19 @@ def test_a_large_payload_is_held_once(pair):
         tracemalloc.stop()
     thread.join()
     assert peak < 1.2 * len(blob)
+
+
+def test_what_is_posted_while_its_own_thread_is_sending_goes_next():
+    """The garbage collector may run in the middle of ``send``, and end a run there: it waits for no lock."""
+    left, right = socket.socketpair()
+    sender, reader = Channel(left, threading.Lock()), Channel(right)
+
+    class Collected(bytes):
+        def __len__(self):
+            sender.post((2, "posted"))
+            return super().__len__()
+
+    assert sender.send((1, "sent"), [Collected(b"payload")])
+    assert [reader.receive()[0] for _ in range(2)] == [(1, "sent"), (2, "posted")]
+    sender.close()
+    reader.close()

@@ -161,21 +161,32 @@ class ProcessEngine:
         if isinstance(event, m.Took):
             self._shared.tell_lent()
             self._shared.tell_returned()
-        self._write(p.pack_event(event))
+        channel = self._open_channel()
+        if isinstance(event, m.Stop) and channel is not None:
+            channel.post(p.pack_event(event))  # the collector may say it, anywhere
+        else:
+            self._write(p.pack_event(event))
 
     def _define(self, uid: str, blob: bytes) -> None:
         self._write((p.DEFINE, uid), [blob])
 
     def _write(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
-        channel = self._channel
-        if channel is not None and not channel.closed and os.getpid() == self._owner:
+        channel = self._open_channel()
+        if channel is not None:
             channel.send(header, segments, fds)
+
+    def _open_channel(self) -> Channel | None:
+        channel = self._channel
+        return None if channel is None or channel.closed or os.getpid() != self._owner else channel
 
     def gather(self) -> None:
         self._write((p.GATHER,))
 
     def wait(self) -> None:
         raise AssertionError("this engine has a thread of its own")
+
+    def threads(self) -> Sequence[threading.Thread]:
+        return (self._thread,)
 
     def statistics(self) -> Sequence[NodeStatistics]:
         with self._asked:
