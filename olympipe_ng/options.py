@@ -9,6 +9,7 @@ Considered and refused: nineteen parameters on each of thirty methods.
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -37,6 +38,8 @@ __all__ = [
     "check_int",
     "check_number",
     "run_config",
+    "set_int",
+    "set_number",
     "stage_config",
 ]
 
@@ -156,25 +159,26 @@ class StageConfig:
     max_rss_per_worker: float | None = None
 
     def __post_init__(self) -> None:
-        if self.count != "auto":
-            check_int("count", self.count, minimum=1, also='or "auto"')
-        check_int("threads", self.threads, minimum=1)
-        check_int("concurrency", self.concurrency, minimum=1)
+        if not _is_word(self.count, "auto"):
+            set_int(self, "count", minimum=1, also='or "auto"')
+        set_int(self, "threads", minimum=1)
+        set_int(self, "concurrency", minimum=1)
         _check_on_error(self.on_error, ("raise", "skip", "collect", "branch"), none=True)
-        _check_failures(self.max_failures)
-        check_int("retries", self.retries, minimum=0, none=True)
-        check_number("backoff", self.backoff, minimum=0.0)
-        check_number("max_backoff", self.max_backoff, minimum=0.0)
+        set_number(self, "max_failures", minimum=0.0, none=True)
+        set_int(self, "retries", minimum=0, none=True)
+        set_number(self, "backoff", minimum=0.0)
+        set_number(self, "max_backoff", minimum=0.0)
         _check_retry_on(self.retry_on)
-        check_number("timeout", self.timeout, above=0.0, none=True)
-        check_number("setup_timeout", self.setup_timeout, above=0.0, none=True)
+        set_number(self, "timeout", above=0.0, none=True)
+        set_number(self, "setup_timeout", above=0.0, none=True)
         _check_callable("initializer", self.initializer)
-        check_int("queue_size", self.queue_size, minimum=1, none=True)
-        _check_blas(self.blas_threads)
-        check_int("max_items_per_worker", self.max_items_per_worker, minimum=1, none=True)
-        check_number("max_rss_per_worker", self.max_rss_per_worker, above=0.0, none=True)
-        for option in ("ordered", "redeliver"):
-            _check_bool(option, getattr(self, option))
+        set_int(self, "queue_size", minimum=1, none=True)
+        _check_blas(self)
+        set_int(self, "max_items_per_worker", minimum=1, none=True)
+        set_number(self, "max_rss_per_worker", above=0.0, none=True)
+        _check_bool("ordered", self.ordered)
+        _check_bool("redeliver", self.redeliver)
+        _check_bool("zero_copy", self.zero_copy, none=True)
         _check_name(self.name)
 
 
@@ -207,23 +211,23 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        check_int("total", self.total, minimum=0, none=True)
+        set_int(self, "total", minimum=0, none=True)
         _check_choice("engine", self.engine, ("process", "thread", "inline", "ray"))
         _check_choice("start_method", self.start_method, ("auto", "fork", "forkserver", "spawn"))
-        check_int("queue_size", self.queue_size, minimum=1, none=True)
-        check_int("queue_bytes", self.queue_bytes, minimum=1, none=True)
+        set_int(self, "queue_size", minimum=1, none=True)
+        set_int(self, "queue_bytes", minimum=1, none=True)
         _check_on_error(self.on_error, ("raise", "skip", "collect"), none=False)
-        _check_failures(self.max_failures)
-        check_int("retries", self.retries, minimum=0)
-        check_int("seed", self.seed, minimum=None, none=True)
+        set_number(self, "max_failures", minimum=0.0, none=True)
+        set_int(self, "retries", minimum=0)
+        set_int(self, "seed", minimum=None, none=True)
         _check_callable("initializer", self.initializer)
-        _check_blas(self.blas_threads)
+        _check_blas(self)
         _check_choice("frame_pickling", self.frame_pickling, ("item", "list"))
-        check_number("stall_timeout", self.stall_timeout, above=0.0, none=True)
-        check_number("close_timeout", self.close_timeout, minimum=0.0)
+        set_number(self, "stall_timeout", above=0.0, none=True)
+        set_number(self, "close_timeout", minimum=0.0)
         for option in ("copy_items", "zero_copy", "dashboard", "metrics"):
             _check_bool(option, getattr(self, option))
-        _check_progress(self.progress)
+        _check_progress(self)
         if self.engine == "ray":
             raise GraphError('engine="ray": not available yet')
         for option in NOT_YET:
@@ -292,31 +296,57 @@ def _check_names(kind: type, given: Mapping[str, Any]) -> None:
             raise GraphError(f"unknown option {name!r}{hint}")
 
 
-def check_int(name: str, value: Any, *, minimum: int | None, none: bool = False, also: str = "") -> None:
-    """Raise ``GraphError`` unless ``value`` is a whole number of at least ``minimum``."""
+def check_int(name: str, value: Any, *, minimum: int | None, none: bool = False, also: str = "") -> Any:
+    """Return ``value`` as a plain ``int``; ``GraphError`` unless it is a whole number of at least ``minimum``."""
     if none and value is None:
-        return
-    what = "a whole number" + (f" >= {minimum}" if minimum is not None else "")
-    try:
-        whole = not isinstance(value, bool) and value.__index__() == value
-    except (AttributeError, TypeError):
-        whole = False
-    if not whole:
+        return None
+    number = None if isinstance(value, bool) else _whole(value)
+    if number is None:
+        what = "a whole number" + (f" >= {minimum}" if minimum is not None else "")
         raise GraphError(f"{name} must be {what}{' ' + also if also else ''}, got {value!r}")
-    if minimum is not None and value < minimum:
+    if minimum is not None and number < minimum:
         raise GraphError(f"{name} must be >= {minimum}, got {value!r}")
+    return number
 
 
-def check_number(name: str, value: Any, *, minimum: float | None = None, above: float | None = None, none: bool = False) -> None:
-    """Raise ``GraphError`` unless ``value`` is a number, not nan, of at least ``minimum`` or above ``above``."""
+def _whole(value: Any) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def check_number(name: str, value: Any, *, minimum: float | None = None, above: float | None = None, none: bool = False) -> Any:
+    """Return ``value`` as a plain number; ``GraphError`` unless it is one, not nan, of at least ``minimum`` or above ``above``."""
     if none and value is None:
-        return
-    if isinstance(value, bool) or not hasattr(value, "__float__") or math.isnan(value):
+        return None
+    number = math.nan if isinstance(value, bool) or not hasattr(value, "__float__") else _plain(value)
+    if math.isnan(number):
         raise GraphError(f"{name} must be a number, got {value!r}")
-    if minimum is not None and value < minimum:
+    if minimum is not None and number < minimum:
         raise GraphError(f"{name} must be >= {minimum:g}, got {value!r}")
-    if above is not None and value <= above:
+    if above is not None and number <= above:
         raise GraphError(f"{name} must be > {above:g}, got {value!r}")
+    return number
+
+
+def _plain(value: Any) -> float:
+    """Return a plain number; an ``int`` stays what it is, as the user wrote it, what is none becomes nan."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):  # an array of several; more than any clock can count
+        return math.nan
+    return value if type(value) is int else number
+
+
+def set_int(described: object, name: str, *, minimum: int | None, none: bool = False, also: str = "") -> None:
+    """Check a field of a frozen record, and make it a plain ``int``: one of NumPy's wraps around, and reaches other processes as bytes."""
+    object.__setattr__(described, name, check_int(name, getattr(described, name), minimum=minimum, none=none, also=also))
+
+
+def set_number(described: object, name: str, *, minimum: float | None = None, above: float | None = None, none: bool = False) -> None:
+    """Check a field of a frozen record, and make it a plain number."""
+    object.__setattr__(described, name, check_number(name, getattr(described, name), minimum=minimum, above=above, none=none))
 
 
 def _check_name(value: Any) -> None:
@@ -324,8 +354,8 @@ def _check_name(value: Any) -> None:
         raise GraphError(f"name must be a string, got {value!r}")
 
 
-def _check_bool(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
+def _check_bool(name: str, value: Any, *, none: bool = False) -> None:
+    if not isinstance(value, bool) and not (none and value is None):
         raise GraphError(f"{name} must be True or False, got {value!r}")
 
 
@@ -335,18 +365,14 @@ def _check_callable(name: str, value: Any) -> None:
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    if not _is_word(value, *choices):
         raise GraphError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
 def _check_on_error(value: Any, words: tuple[str, ...], *, none: bool) -> None:
-    if callable(value) or (none and value is None) or (isinstance(value, str) and value in words):
+    if callable(value) or (none and value is None) or _is_word(value, *words):
         return
     raise GraphError(f"on_error must be one of {', '.join(map(repr, words))} or a function, got {value!r}")
-
-
-def _check_failures(value: Any) -> None:
-    check_number("max_failures", value, minimum=0.0, none=True)
 
 
 def _check_retry_on(value: Any) -> None:
@@ -357,12 +383,17 @@ def _check_retry_on(value: Any) -> None:
         raise GraphError(f"retry_on must be exception types or a function, got {value!r}")
 
 
-def _check_blas(value: Any) -> None:
-    if value != "auto":
-        check_int("blas_threads", value, minimum=1, none=True, also='or "auto" or None')
+def _check_blas(config: StageConfig | RunConfig) -> None:
+    if not _is_word(config.blas_threads, "auto"):
+        set_int(config, "blas_threads", minimum=1, none=True, also='or "auto" or None')
 
 
-def _check_progress(value: Any) -> None:
-    if value == "auto" or isinstance(value, bool) or callable(value):
-        return
-    check_number("progress", value, above=0.0)
+def _check_progress(config: RunConfig) -> None:
+    value = config.progress
+    if not _is_word(value, "auto") and not isinstance(value, bool) and not callable(value):
+        set_number(config, "progress", above=0.0)
+
+
+def _is_word(value: Any, *words: str) -> bool:
+    """Say whether it is one of these words; an array has no truth to ask for."""
+    return isinstance(value, str) and value in words

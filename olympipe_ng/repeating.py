@@ -30,7 +30,7 @@ __all__ = ["change_sources", "repeated"]
 
 def repeated(upstream: Outlet, config: RunConfig, times: int | None) -> Source:
     """Describe the source that runs ``upstream`` ``times`` times, ``None`` for ever."""
-    check_int("times", times, minimum=0, none=True)
+    times = check_int("times", times, minimum=0, none=True)
     return Source(_Epochs(upstream, config, times), "repeat", declared_at=declared_here(), upstream=upstream)
 
 

@@ -182,7 +182,7 @@ class Terminals(Building[T_co]):
 
         Raises ``GraphError`` for a negative ``n``, and what the run raises.
         """
-        building()(check_int)("n", n, minimum=0)
+        n = building()(check_int)("n", n, minimum=0)
         items: list[T_co] = looking.preview(self._outlet, self._config, n)
         return items
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import GraphError
-from ..options import check_int, check_number
+from ..options import set_int, set_number
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Outbox, Waiting, batches_per_piece
@@ -33,8 +33,8 @@ class Batch(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("batch_size", self.batch_size, minimum=1)
-        check_number("within", self.within, above=0.0, none=True)
+        set_int(self, "batch_size", minimum=1)
+        set_number(self, "within", above=0.0, none=True)
         if not isinstance(self.keep_incomplete_batch, bool):
             raise GraphError(f"keep_incomplete_batch must be True or False, got {self.keep_incomplete_batch!r}")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from ..options import check_int, check_number
+from ..options import set_int, set_number
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Stage, StreamTransform
 from .functions import check_plain, name_of
@@ -34,8 +34,8 @@ class Bucket(Stage):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_plain(self.kind, self.key)
-        check_int("batch_size", self.batch_size, minimum=1)
-        check_number("within", self.within, above=0.0, none=True)
+        set_int(self, "batch_size", minimum=1)
+        set_number(self, "within", above=0.0, none=True)
 
     @property
     def timed(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_int
+from ..options import set_int
 from ..origins import Origins
 from .contract import Context, Emission, Stage, StreamTransform
 
@@ -23,7 +23,7 @@ class Gather(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("arms", self.arms, minimum=1)
+        set_int(self, "arms", minimum=1)
 
     @property
     def inputs(self) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_int
+from ..options import set_int
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Waiting
@@ -34,7 +34,7 @@ class Latest(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("n", self.n, minimum=1)
+        set_int(self, "n", minimum=1)
 
     def make(self, context: Context) -> StreamTransform:
         return _Newest(self.n, context)

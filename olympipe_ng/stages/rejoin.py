@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 
 from ..drop import DROP
 from ..errors import InternalError
-from ..options import check_int
+from ..options import set_int
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Outbox
@@ -54,7 +54,7 @@ class Rejoin(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("arms", self.arms, minimum=1)
+        set_int(self, "arms", minimum=1)
 
     @property
     def inputs(self) -> int:

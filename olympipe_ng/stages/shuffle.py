@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_int
+from ..options import set_int
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Stage, StreamTransform
 from .holding import Outbox
@@ -31,8 +31,8 @@ class Shuffle(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("buffer_size", self.buffer_size, minimum=1, none=True)
-        check_int("seed", self.seed, minimum=None, none=True)
+        set_int(self, "buffer_size", minimum=1, none=True)
+        set_int(self, "seed", minimum=None, none=True)
 
     def make(self, context: Context) -> StreamTransform:
         return _Reservoir(self.buffer_size, context.seed if self.seed is None else self.seed)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_int
+from ..options import set_int
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 
@@ -25,7 +25,7 @@ class Skip(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("n", self.n, minimum=0)
+        set_int(self, "n", minimum=0)
 
     def make(self, context: Context) -> StreamTransform:
         return _Skipping(self.n, context)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from ..drop import DROP
 from ..errors import GraphError
-from ..options import check_int
+from ..options import set_int
 from .contract import Arity, Context, ItemTransform
 from .functions import FunctionStage, applying, function_of
 
@@ -38,7 +38,7 @@ class Split(FunctionStage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("n", self.n, minimum=1, none=True)
+        set_int(self, "n", minimum=1, none=True)
         if self.n is None:
             object.__setattr__(self, "n", _annotated(self.fn))
         if self.n is None:

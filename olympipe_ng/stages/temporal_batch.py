@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_number
+from ..options import set_number
 from ..origins import Origins
 from .contract import Context, Emission, Stage, StreamTransform
 from .holding import Waiting
@@ -33,7 +33,7 @@ class TemporalBatch(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("time_interval", self.time_interval, above=0.0)
+        set_number(self, "time_interval", above=0.0)
 
     def make(self, context: Context) -> StreamTransform:
         return _Windows(self.time_interval, context)

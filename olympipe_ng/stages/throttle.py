@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_number
+from ..options import set_number
 from ..origins import Origins
 from .contract import Context, Emission, Stage, StreamTransform
 from .holding import Waiting
@@ -36,7 +36,7 @@ class Throttle(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("per_second", self.per_second, above=0.0)
+        set_number(self, "per_second", above=0.0)
 
     def make(self, context: Context) -> StreamTransform:
         return _Spaced(self.per_second, context)

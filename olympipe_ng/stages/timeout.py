@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import GraphError, StreamTimeout
-from ..options import check_number
+from ..options import set_number
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 
@@ -42,7 +42,7 @@ class Timeout(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("seconds", self.seconds, above=0.0)
+        set_number(self, "seconds", above=0.0)
         if not isinstance(self.error, bool):
             raise GraphError(f"error must be True or False, got {self.error!r}")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_int
+from ..options import set_int
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Outbox, Waiting, batches_per_piece
@@ -34,8 +34,8 @@ class Window(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("size", self.size, minimum=1)
-        check_int("step", self.step, minimum=1)
+        set_int(self, "size", minimum=1)
+        set_int(self, "step", minimum=1)
 
     def make(self, context: Context) -> StreamTransform:
         return _Sliding(self, context)

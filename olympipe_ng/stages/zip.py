@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import check_int
+from ..options import set_int
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import PIECE, Waiting
@@ -32,7 +32,7 @@ class Zip(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("arms", self.arms, minimum=1)
+        set_int(self, "arms", minimum=1)
 
     @property
     def inputs(self) -> int:

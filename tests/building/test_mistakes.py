@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+import numpy as np
 import pytest
 
 from olympipe_ng import DROP, GraphError, Pipeline, PipelineError
@@ -22,6 +23,12 @@ MISTAKES = {
     "a count of 0": (lambda: numbers.task(abs, count=0), "count must be >= 1, got 0"),
     "a positional count of 0": (lambda: numbers.task(abs, 0), "count must be >= 1, got 0"),
     "a fractional count": (lambda: numbers.filter(abs, count=1.5), 'count must be a whole number >= 1 or "auto", got 1.5'),
+    "a timeout that is an array": (lambda: numbers.task(abs, timeout=np.array([1.0, 2.0])), "timeout must be a number, got array"),
+    "a timeout beyond every clock": (lambda: numbers.task(abs, timeout=10**400), "timeout must be a number, got 1000"),
+    "a count that is an array": (lambda: numbers.task(abs, count=np.array([1, 2])), "count must be a whole number"),
+    "BLAS threads that are an array": (lambda: numbers.task(abs, blas_threads=np.array([1, 2])), "blas_threads must be a whole number"),
+    "an engine that is an array": (lambda: Pipeline([1], engine=np.array(["a", "b"])), "engine must be one of"),
+    "zero_copy as a word": (lambda: numbers.task(abs, zero_copy="no"), "zero_copy must be True or False, got 'no'"),
     "a task that is not callable": (lambda: numbers.task(3), "3"),
     "a filter that is not callable": (lambda: numbers.filter("even"), "even"),
     "a reducer that is not callable": (lambda: numbers.reduce(0, 1), "1"),

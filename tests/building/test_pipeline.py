@@ -6,8 +6,10 @@ import copy
 import pickle
 import re
 import threading
+from fractions import Fraction
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from olympipe_ng import GraphError, Pipeline
@@ -171,6 +173,44 @@ def test_a_switch_is_set_as_in_a_shell(monkeypatch, name, option):
         assert getattr(config_of(Pipeline([1])), option) is value
     monkeypatch.setenv("OLYMPIPE_NG_NAME", "true")
     assert config_of(Pipeline([1])).name == "true"
+
+
+WHOLE = ("count", "threads", "concurrency", "retries", "queue_size", "blas_threads", "max_items_per_worker")
+REAL = ("max_failures", "backoff", "max_backoff", "timeout", "setup_timeout", "max_rss_per_worker")
+RUN_WHOLE = ("total", "queue_size", "queue_bytes", "retries", "seed", "blas_threads")
+RUN_REAL = ("max_failures", "stall_timeout", "close_timeout", "progress")
+
+
+def test_options_are_kept_as_plain_numbers():
+    """NumPy's numbers, and whatever else can be a number, mean what Python's do: they wrap around nowhere, and cross process borders."""
+    stage = numbers.task(abs, **dict.fromkeys(WHOLE, np.int8(5)), **dict.fromkeys(REAL, np.float32(0.5))).outlet.node.stage.config
+    run = config_of(numbers.options(**dict.fromkeys(RUN_WHOLE, np.int64(5)), **dict.fromkeys(RUN_REAL, Fraction(1, 2))))
+    for config, whole, real in ((stage, WHOLE, REAL), (run, RUN_WHOLE, RUN_REAL)):
+        assert {(type(value), value) for value in (getattr(config, name) for name in whole)} == {(int, 5)}
+        assert {(type(value), value) for value in (getattr(config, name) for name in real)} == {(float, 0.5)}
+
+
+NUMBERED = {
+    "limit": (lambda p: p.limit(np.int8(5)), "n"),
+    "skip": (lambda p: p.skip(np.int8(5)), "n"),
+    "latest": (lambda p: p.latest(np.int8(5)), "n"),
+    "batch": (lambda p: p.batch(np.int8(5), within=np.float32(5)), "batch_size within"),
+    "window": (lambda p: p.window(np.int8(5), np.int8(5)), "size step"),
+    "bucket": (lambda p: p.bucket(abs, np.int8(5), np.float32(5)), "batch_size within"),
+    "temporal_batch": (lambda p: p.temporal_batch(np.float32(5)), "time_interval"),
+    "timeout": (lambda p: p.timeout(np.float32(5)), "seconds"),
+    "throttle": (lambda p: p.throttle(np.float32(5)), "per_second"),
+    "shuffle": (lambda p: p.shuffle(np.int8(5), seed=np.int8(5)), "buffer_size seed"),
+    "split": (lambda p: p.split(abs, np.int8(5))[0], "n"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERED)
+def test_stages_keep_plain_numbers(kind):
+    """What stages are told is checked, and kept as Python's own number."""
+    build, fields = NUMBERED[kind]
+    stage = build(numbers).outlet.node.stage
+    assert all(type(getattr(stage, field)) in (int, float) and getattr(stage, field) == 5 for field in fields.split())
 
 
 def test_pipe_calls_a_function_with_the_pipeline():
