@@ -28,6 +28,7 @@ from .plan import make_plan
 from .scheduler import messages as m
 from .scheduler.statistics import NodeStatistics
 from .sinks import Sink, Sinks
+from .sources import under
 from .stages.contract import Stage
 from .transport.exceptions import load_exception
 from .worker import make_specs
@@ -79,7 +80,7 @@ class Caller(Sinks):
         self.feeders = {node.number: self._feeder(ordinal, node.number) for ordinal, node in enumerate(self.plan.sources)}
 
     def _feeder(self, ordinal: int, number: int) -> Any:
-        source = cast(Source, self.nodes[number].stage)
+        source = under(cast(Source, self.nodes[number].stage), self.config)
         engine = self.engine
         catch = BaseException if engine.threaded else IN_CALLER
         feeder = Feeder(number, ordinal, source, engine.codec, engine.send, self.config.on_error, warn=self.warn, catch=catch)

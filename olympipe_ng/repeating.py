@@ -3,7 +3,8 @@
     upstream (a graph) ──► run ──► items ─┐
                        ──► run ──► items ─┴─► the source of what is downstream
 
-The run that the user sees begins here; each epoch is a run of its own inside it, started when the one before has ended, stopped with it.
+The run that the user sees begins here; each epoch is a run of its own inside it, started when the one before has ended, stopped with it,
+with the options that the run around it has (``options`` and ``preview`` behind a repeat reach what stands before it).
 Where upstream is only a source it is opened again, and where nothing upstream has a function of the user's it is run inline: no process
 is started to put items into batches. An epoch's errors are the user's errors already and are not wrapped again; the failures and warnings
 that it collects are recorded in the run around it. Its ledger is its own: counts of the stages behind a repeat are not in the outer report.
@@ -21,7 +22,8 @@ from .graph import Node, Outlet, Source, declared_here, reachable
 from .lazy import lazy
 from .options import RunConfig, check_int
 from .readers import Reader
-from .sources import Opener, open_source
+from .sources import Opener, open_source, under
+from .stages.contract import Stage
 
 run = lazy("olympipe_ng.run")
 
@@ -58,19 +60,29 @@ class _Epochs(Opener):
     def __init__(self, upstream: Outlet, config: RunConfig, times: int | None) -> None:
         self.upstream, self.config, self.times = upstream, config, times
 
+    def under(self, config: RunConfig) -> Opener:
+        return _Epochs(self.upstream, config, self.times)
+
     def open(self) -> Reader:
         return _EpochsReader(self)
 
     def open_epoch(self, epoch: int) -> Reader:
-        stage = self.upstream.node.stage
-        if isinstance(stage, Source):
-            return open_source(stage)
         seed = None if self.config.seed is None else self.config.seed + epoch
-        engine = "inline" if self._is_opaque() else self.config.engine
-        return _RunReader(self.upstream, self.config.changed({"engine": engine, "seed": seed, "total": None, "progress": False}))
+        engine = "inline" if _is_opaque(self.upstream) else self.config.engine
+        config = self.config.changed({"engine": engine, "seed": seed, "total": None, "progress": False})
+        stage = self.upstream.node.stage
+        return open_source(under(stage, config)) if isinstance(stage, Source) else _RunReader(self.upstream, config)
 
-    def _is_opaque(self) -> bool:
-        return all(isinstance(node.stage, Source) or node.stage.opaque for node in reachable([self.upstream]))
+
+def _is_opaque(upstream: Outlet) -> bool:
+    """Say whether no function of the user's is upstream, nor behind another repeat, whose epochs run as this one does."""
+    return all(_has_no_function(node.stage) for node in reachable([upstream]))
+
+
+def _has_no_function(stage: Stage | Source) -> bool:
+    if isinstance(stage, Source):
+        return stage.upstream is None or _is_opaque(stage.upstream)
+    return stage.opaque
 
 
 class _EpochsReader(Reader):

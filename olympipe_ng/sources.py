@@ -22,9 +22,10 @@ from typing import Any
 
 from .errors import SourceConsumed
 from .graph import Source
+from .options import RunConfig
 from .readers import AsyncReader, IteratorReader, LoopReader, Reader, SliceReader
 
-__all__ = ["Opener", "hint", "on_loop", "open_source", "peeked"]
+__all__ = ["Opener", "hint", "on_loop", "open_source", "peeked", "under"]
 
 ASYNC_GENERATOR = 0x200  # inspect.CO_ASYNC_GENERATOR
 
@@ -36,6 +37,10 @@ class Opener:
         """Return a reader for one run."""
         raise NotImplementedError
 
+    def under(self, config: RunConfig) -> Opener:
+        """Return what opens it in a run with these options."""
+        return self
+
 
 def open_source(source: Source) -> Reader:
     """Open ``source`` for one run, on the thread that will read it; ``SourceConsumed`` if it was a one-shot and is used up."""
@@ -46,6 +51,11 @@ def open_source(source: Source) -> Reader:
     if _is_readable(source.data):
         return _read(source.data)
     return _read_returned(source, source.data())
+
+
+def under(source: Source, config: RunConfig) -> Source:
+    """Stand in for ``source`` in a run with these options, which a run inside it is to have, too."""
+    return replace(source, data=source.data.under(config)) if isinstance(source.data, Opener) else source
 
 
 def hint(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 
 import pytest
@@ -202,3 +203,28 @@ def test_only_upstream_with_functions_needs_the_engine():
         assert Pipeline([1], engine="thread").task(abs).repeat(1).wait_for_result() == [1]
         assert Pipeline([1], engine="thread").repeat(1).wait_for_result() == [1]
     assert seen == ["thread", "inline", "inline", "thread", "thread", "thread"]
+
+
+def test_options_behind_a_repeat_reach_what_stands_before_it():
+    """``options`` says how the whole is run, wherever it is written: the engine, the seed and ``on_error`` too."""
+    where = Pipeline(range(2)).task(lambda x: os.getpid()).repeat(2)
+    assert set(where.options(engine="inline").wait_for_result()) == {os.getpid()}
+    shuffled = Pipeline(range(50)).shuffle().repeat(1).options(seed=3)
+    assert shuffled.wait_for_result() == shuffled.wait_for_result()
+    numbers = Pipeline([1, "x"], engine="inline").task(int).repeat(1)
+    assert numbers.options(on_error="skip").wait_for_result() == [1]
+
+
+def test_a_preview_behind_a_repeat_starts_nothing():
+    """What is repeated is looked at in this process, too, and so is what that repeats."""
+    here = Pipeline(range(2)).task(lambda x: os.getpid()).repeat(1)
+    assert set(here.preview(2)) == {os.getpid()}
+    assert set(here.repeat(2).preview(4)) == {os.getpid()}
+
+
+def test_functions_behind_two_repeats_are_run_by_the_engine(engine):
+    """Batches between the two repeats do not bring what stands before them into the calling thread."""
+    where = Pipeline([1], engine=engine).task(lambda x: (os.getpid(), threading.get_ident())).repeat(1).batch(1).repeat(1)
+    [[(pid, thread)]] = where.wait_for_result()
+    assert (pid == os.getpid()) is (engine != "process")
+    assert ((pid, thread) == (os.getpid(), threading.get_ident())) is (engine == "inline")
