@@ -110,7 +110,7 @@ async def _spread(
     worker: StageWorker, ticket: TicketRun, at: int, item: Any, results: list[Any], tell: Tell, room: Room
 ) -> Done | None:
     """Emit the many outputs of one item, waiting for room where it runs out."""
-    ticket.fresh = 0
+    ticket.fresh, ticket.unread = 0, False
     for result in results:
         if is_due(ticket):
             telling = tell_some(ticket, at)
@@ -124,8 +124,8 @@ async def _spread(
         if failed is not None:
             return failed.ended
     ticket.emitted = 0
-    if not results:
-        ticket.count("filtered")
+    if ticket.unread or not results:
+        ticket.count("unread" if ticket.unread else "filtered")
     return None
 
 

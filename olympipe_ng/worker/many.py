@@ -56,7 +56,7 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
 
 
 def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, at: int, item: Any) -> Generator[Done, int, Done | None]:
-    ticket.fresh = 0  # outputs of this item that were not told yet
+    ticket.fresh, ticket.unread = 0, False
     before = ticket.outputs.encoders[0].nbytes
     started = time.perf_counter()
     try:
@@ -82,7 +82,7 @@ def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, a
     finally:
         ticket.function_took(time.perf_counter() - started)
     if not ticket.fresh and not ticket.emitted:
-        ticket.count("filtered")
+        ticket.count("unread" if ticket.unread else "filtered")
     return None
 
 
@@ -94,6 +94,9 @@ class Failed(NamedTuple):
 
 def add_exploded(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any) -> Failed | None:
     """Take one of the outputs of an item; if it cannot be encoded the item fails."""
+    if not ticket.outputs.read[0]:
+        ticket.unread = True
+        return None
     try:
         ticket.outputs.add(0, result, ticket.origin(at))
     except worker.catch as error:  # the output's own pickling

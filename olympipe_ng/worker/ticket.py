@@ -83,6 +83,7 @@ class TicketRun:
         "spec",
         "tally",
         "told",
+        "unread",
         "used",
         "waited",
     )
@@ -101,6 +102,7 @@ class TicketRun:
         self.failures: list[Note] = []
         self.emitted = 0  # outputs of the item in hand that were told already
         self.fresh = 0  # outputs of the item in hand that were not told yet
+        self.unread = False  # the item in hand gave something, and nobody reads it (only the failure branch is read)
         self.used = 0  # outputs under the present allowance
         self.allowance = dispatch.allowance
         self.closed = False  # its host threw it away while it waited for room

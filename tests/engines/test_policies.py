@@ -156,6 +156,25 @@ def test_only_the_failures_may_be_read(where):
     assert failures.report.stages[1].unread == 2
 
 
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@everywhere
+def test_what_an_explode_gives_to_an_unread_branch_is_counted_and_not_moved(where, kind):
+    """An item that gave something which nobody reads is unread, one that gave nothing is filtered; what is given is not even encoded."""
+
+    def many(x):
+        return [threading.Lock() for _ in range(2 // x)]
+
+    async def many_async(x):
+        return many(x)
+
+    _, bad = Pipeline([1, 0, 3, 2], **where).explode(many if kind == "plain" else many_async, on_error="branch")
+    failures = bad.wait_for_result()
+    assert [failure.item for failure in failures] == [0]
+    explode = failures.report.stages[1]
+    assert (explode.passed, explode.unread, explode.filtered, explode.failed, explode.items_out) == (0, 2, 1, 1, 1)
+
+
+
 @each_engine
 def test_an_explode_that_fails_half_way_gives_none_or_all_of_what_fits(where):
     """What one item gave before it failed is taken back while it is small."""
