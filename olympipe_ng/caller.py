@@ -64,6 +64,7 @@ class Caller(Sinks):
         self.errors: list[str] = []
         self.failures: list[Note] = []
         self.failed = 0
+        self.unloadable = 0
         self.warnings: list[str] = []
         self.final: Sequence[NodeStatistics] = ()
         self.note: Note | None = None
@@ -254,6 +255,11 @@ class Caller(Sinks):
             self.changed.notify_all()
 
     # --------------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def unaccounted(self) -> int:
+        """Count the failures that are in no stage's account: those of sources, and results that could not be loaded here."""
+        return self.unloadable + sum(int(feeder.failed) for feeder in self.feeders.values())
 
     def statistics(self) -> Statistics:
         records = self.final if self.finished else self.engine.statistics()

@@ -56,6 +56,7 @@ class Sinks:
     sinks: list[Sink]
     raised: bool
     stopping: bool
+    unloadable: int  # results that could not be loaded, and the run went on
 
     def stop(self) -> None:
         """End the run."""
@@ -183,7 +184,9 @@ class Sinks:
             summary=f"its result cannot be loaded: {type(error).__name__}: {error}",
         )
         if producer.role is Role.STAGE and producer.on_error in ("skip", "collect"):
-            self.record(note)
+            self.unloadable += 1
+            if producer.on_error == "collect":
+                self.record(note)
             return
         self.stop()
         failure = self._error(note)

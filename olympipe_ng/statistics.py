@@ -181,7 +181,7 @@ def make_statistics(
         total=known_total(core) if total is None else total,
         results=sum(taken.values()),
         one_to_one=one_to_one,
-        failed=max(core.failed, sum(stage.failed for stage in stages)),  # a source's are recorded only, skipped ones counted only
+        failed=core.unaccounted + sum(stage.failed for stage in stages),
         failures=_groups(list(core.failures)),
         errors=tuple(core.errors),
         warnings=tuple(getattr(core, "warnings", ())),

@@ -53,6 +53,7 @@ class Feeder:
         self.upto = 0
         self.closed = False
         self.ended = False
+        self.failed = 0  # items that were left out, and what failed in a run inside the source
         self._ordinal = ordinal
         self._source = source
         self._codec = codec
@@ -60,6 +61,7 @@ class Feeder:
         self._warn = warn
         self._catch = catch
         self._skips = on_error in ("skip", "collect")
+        self._collects = on_error == "collect"
         self._encoder = codec.encoder()
         self._together = codec.together
         self._waiting: list[Any] = []  # drawn, to be encoded together
@@ -120,6 +122,7 @@ class Feeder:
             if isinstance(each, str):
                 self._warn(each)
             else:
+                self.failed += 1
                 self._failures.append(each)
 
     def _add_all(self, items: Any) -> None:
@@ -174,7 +177,7 @@ class Feeder:
         return self._hungry or full or self._kept + len(self._waiting) >= self.upto or time.monotonic() - self._began > FRAME_AGE
 
     def _left_out(self, item: Any, error: BaseException) -> bool:
-        """Record an item that cannot be encoded; say whether to go on."""
+        """Count an item that cannot be encoded, and record it where that is wanted; say whether to go on."""
         note = self._note(error, Kind.SERIALIZATION)._replace(index=self._source.first + self._drawn, item_repr=describe_item(item))
         if not self._skips:
             self._ship()
@@ -183,7 +186,9 @@ class Feeder:
         self._ship()
         self._drawn += 1
         self._first = self._drawn
-        self._failures.append(note)
+        self.failed += 1
+        if self._collects:
+            self._failures.append(note)
         return True
 
     def _ship(self) -> None:
@@ -258,6 +263,10 @@ class FeederThread:
         self.feeder = feeder
         self._wake = threading.Event()
         self.thread = threading.Thread(target=run_in, args=(self._loop,), name=f"olympipe_ng source {feeder.node}", daemon=True)
+
+    @property
+    def failed(self) -> int:
+        return self.feeder.failed
 
     def start(self) -> None:
         self.thread.start()

@@ -222,14 +222,27 @@ def test_a_result_that_cannot_be_loaded_is_the_producing_stages_failure(where):
 
 
 @everywhere
-def test_a_result_that_cannot_be_loaded_can_be_skipped(where):
-    """With ``on_error="collect"`` the others come out, and the failure is recorded."""
-    made = Pipeline([1, 2, 3], on_error="collect", **where).task(lambda x: NotLoadable() if x == 2 else x, name="maker")
-    for pipeline in (made, made.task(lambda x: x)):
-        results = pipeline.wait_for_result()
-        assert results == [1, 3]
-        assert len(results.errors) == 1
-        assert "maker" in results.errors[0]
+def test_a_result_that_cannot_be_loaded_is_skipped_or_collected_alike_wherever_it_is_read(where):
+    """The others come out, and the failure is counted; it is recorded with ``on_error="collect"`` only."""
+    made = Pipeline([1, 2, 3], **where).task(lambda x: NotLoadable() if x == 2 else x, name="maker")
+    for policy, recorded in (("collect", 1), ("skip", 0)):
+        for pipeline in (made, made.task(lambda x: x)):
+            results = pipeline.options(on_error=policy).wait_for_result()
+            assert results == [1, 3]
+            assert results.report.failed == 1
+            assert len(results.errors) == recorded
+            assert all("maker" in error for error in results.errors)
+
+
+@in_processes
+def test_items_that_a_source_cannot_send_are_counted_beside_those_that_fail(where):
+    """All that failed is in the report's number; under ``on_error="skip"`` no text is kept of any."""
+    mixed = Pipeline([threading.Lock(), 0, 1, threading.Lock(), 2], **where).task(lambda x: 2 // x)
+    for policy, recorded in (("collect", 3), ("skip", 0)):
+        results = mixed.options(on_error=policy).wait_for_result()
+        assert results == [2, 1]
+        assert results.report.failed == 3
+        assert len(results.errors) == recorded
 
 
 def truncated_photograph():

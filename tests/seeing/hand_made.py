@@ -70,12 +70,11 @@ class StillRun:
         self.errors: list[str] = []
         self.failures: list[Note] = []
         self.warnings: list[str] = []
-        self.failed = 0
+        self.unaccounted = 0
         self.note: Note | None = None
         self.finished = self.stopping = False
 
     def record(self, note: Note) -> None:
-        self.failed += 1
         self.failures.append(note)
         self.errors.append(note.text())
 

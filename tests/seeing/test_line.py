@@ -22,7 +22,7 @@ def shown(run: StillRun, pace: Pace | None = None) -> str:
 def test_a_line_tells_done_rate_eta_and_failures() -> None:
     """1 000 of 5 000 items took 10 seconds: 40 more are to come."""
     run = still_run(1000, elapsed=10)
-    run.failed = 3
+    run.unaccounted = 3
     assert shown(run) == "1 000/5 000 items, 100/s, ETA 40 s, 3 failed"
 
 
@@ -75,7 +75,7 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 def test_the_last_line_says_how_long_it_took() -> None:
     """No ETA any more: the mean over the whole run."""
     run = still_run(5000, elapsed=50).finish()
-    run.failed = 2
+    run.unaccounted = 2
     assert summarize(run.statistics()) == "5 000 items in 50 s, 100/s, 2 failed"
     assert summarize(still_run().finish().statistics()) == "0 items in 0 s, 0/s"
 
