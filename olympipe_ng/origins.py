@@ -10,6 +10,9 @@ first 32 is ``((0, 0, 32),)``, a zipped pair has the spans of both arms. ``Origi
 
 so the common cases cost nothing per item. Immutable; ``runs`` is plain data and travels as it is.
 
+A batch of what a filter left may have a span for every item. Beyond ``MOST_SPANS`` of them it has one span a source, from the first index
+to the last, which also covers what is not in it: ``current_item().indices`` is exact for batches of up to so many spans.
+
 Considered and refused: a list of indices per frame (8 bytes and 0.1 us an item, at every hop, for what is nearly always a range).
 """
 
@@ -19,6 +22,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
 __all__ = ["NO_ORIGINS", "Origin", "Origins", "Run", "Span"]
+
+MOST_SPANS = 1024  # of one origin, which travels in each header: more keeps ``indices`` exact, less (17 bytes each) is moved and kept
 
 Span = tuple[int, int, int]
 Origin = tuple[Span, ...]
@@ -124,7 +129,7 @@ class Origins:
         return Origins(merged)
 
     def joined(self) -> Origin:
-        """Return the one origin of all these items together, neighbouring spans merged."""
+        """Return the one origin of all these items together, neighbouring spans merged; of too many one span a source."""
         spans: list[Span] = []
         for run in self.runs:
             for span in _spans(run):
@@ -132,7 +137,18 @@ class Origins:
                     spans[-1] = (span[0], spans[-1][1], span[2])
                 elif span not in spans[-1:]:
                     spans.append(span)
+                if len(spans) > MOST_SPANS:
+                    return self._hull()
         return tuple(spans)
+
+    def _hull(self) -> Origin:
+        """Return one span a source, from the first index to the last."""
+        hull: dict[int, Span] = {}
+        for run in self.runs:
+            for source, start, stop in (*run.origin(0), *run.origin(run.count - 1)):
+                _, first, last = hull.get(source, (source, start, stop))
+                hull[source] = (source, min(first, start), max(last, stop))
+        return tuple(hull.values())
 
     def last(self) -> int:
         """Return the index behind the last item (its highest span's stop), 0 without items or for one that came of none."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olympipe_ng.origins import MOST_SPANS, Origins
 from olympipe_ng.stages import Batch
 from olympipe_ng.stages.contract import Fate
 from tests.stages.driving import Drive, assert_cuts_do_not_matter, opaque_run, refused
@@ -17,6 +18,17 @@ def test_items_are_batched_in_order() -> None:
     drive = Drive(Batch(2)).give("abcde").finish()
     assert drive.items == [["a", "b"], ["c", "d"], ["e"]]
     assert drive.origins == [((0, 0, 2),), ((0, 2, 4),), ((0, 4, 5),)]
+
+
+@pytest.mark.parametrize("cut", [1, 1000, MOST_SPANS + 1])
+def test_a_batch_of_many_scattered_items_has_one_span_a_source(cut: int) -> None:
+    """Up to ``MOST_SPANS`` its origin names each item, beyond that the first and the last of each source, however the stream was cut."""
+    scattered = [((0, 2 * k, 2 * k + 1), (1, 3 * k, 3 * k + 1)) for k in range(MOST_SPANS + 1)]
+    parts = [Origins.of(scattered[at : at + cut]) for at in range(0, len(scattered), cut)]
+    assert Origins.concat(parts).joined() == ((0, 0, 2 * MOST_SPANS + 1), (1, 0, 3 * MOST_SPANS + 1))
+    odd = Origins.of(((0, 2 * k + 1, 2 * k + 2),) for k in range(MOST_SPANS + 1))
+    assert odd.joined() == ((0, 1, 2 * MOST_SPANS + 2),)
+    assert odd[:MOST_SPANS].joined() == tuple((0, 2 * k + 1, 2 * k + 2) for k in range(MOST_SPANS))
 
 
 def test_batches_leave_as_soon_as_they_are_full() -> None:
