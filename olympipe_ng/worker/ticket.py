@@ -204,8 +204,9 @@ class TicketRun:
         return None
 
     def _replace(self, position: int, item: Any, replacement: Any) -> None:
-        """Let a replacement stand for the stage's output."""
-        if replacement is None or replacement is DROP:
+        """Let a replacement stand for the stage's output; where no output is that of one item, the item is left out."""
+        merged = self.spec.stage.arity is None and not self.spec.stage.keeps_origin
+        if replacement is None or replacement is DROP or merged:
             self.lose(position)
         elif self.spec.stage.arity is Arity.ROUTED:
             self.emit_routed(position, item, replacement)

@@ -238,6 +238,31 @@ def test_a_failing_function_of_a_stream_stage_costs_its_item_only(where, kind):
     assert "item 1 2" in results.errors[0]
 
 
+FOLDS = {
+    "reduce": (lambda p: p.reduce(0, int.__add__), [4]),
+    "checkpoint": (lambda p: p.checkpoint(0, int.__add__, lambda total: [total, total]), [4, 4]),
+    "bucket": (lambda p: p.bucket(lambda x: x + 0 > 1, 1), [[1], [3]]),
+    "scan": (lambda p: p.scan(0, int.__add__), [1, -1, 4]),
+    "unique": (lambda p: p.unique(lambda x: x + 0), [1, -1, 3]),
+}
+
+
+@pytest.mark.parametrize("kind", FOLDS)
+@each_engine
+def test_a_replacement_is_an_output_of_its_item_or_the_item_is_left_out(where, kind):
+    """What folds or groups its items has no output for one of them, so that a fold of the others is the result."""
+    build, expected = FOLDS[kind]
+    results = build(Pipeline([1, "x", 3], on_error=lambda item, error: -1, **where)).wait_for_result()
+    assert results == expected
+    assert results.report.stages[1].failed == (expected.count(-1) == 0)
+
+
+@each_engine
+def test_a_reduced_value_is_no_replacement(where):
+    """``wait_and_reduce`` gives the fold, whatever ``on_error`` gave for an item before its end."""
+    assert Pipeline([1, "x", 3], on_error=lambda item, error: -1, **where).wait_and_reduce(0, int.__add__) == 4
+
+
 # --------------------------------------------------------------------------------------------------------------- retries
 
 
