@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..drop import DROP
 from .contract import Context, Emission, Stage, StreamTransform
 from .functions import check_plain, name_of
 from .holding import PIECE
@@ -45,16 +46,16 @@ class Checkpoint(Stage):
 
 class _Checkpoint(Fold):
     def __init__(self, stage: Checkpoint, context: Context) -> None:
-        super().__init__(stage.initial, stage.reducer)
+        super().__init__(stage.initial, stage.reducer, context)
         self._emitter = stage.emitter
-        self._context = context
 
     def flush(self) -> Iterable[Emission]:
         piece: list[Any] = []
         begun = self._context.clock()
         for item in self._emitter(self._value):
-            piece.append(item)
-            if len(piece) == PIECE or self._context.clock() - begun >= PATIENCE:
+            if item is not DROP:
+                piece.append(item)
+            if piece and (len(piece) == PIECE or self._context.clock() - begun >= PATIENCE):
                 yield 0, piece, self._hull.origins(len(piece))
                 piece, begun = [], self._context.clock()
         if piece:

@@ -59,7 +59,7 @@ class Arity(enum.Enum):
 
     ONE = "one"  # the result is the output (``DROP``: none)
     KEEP = "keep"  # the result says whether the *item* is the output
-    MANY = "many"  # the result is iterated, each element an output
+    MANY = "many"  # the result is iterated, each element an output (``DROP``, as an element or the result: none)
     ROUTED = "routed"  # the result has a value per outlet; ``None`` and ``DROP``: none for that outlet
 
 

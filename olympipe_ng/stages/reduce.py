@@ -1,6 +1,7 @@
 """``reduce``: fold the stream, ``accumulator = reducer(item, accumulator)``, one item at the end (the accumulator itself for an empty one).
 
-Each run folds into a copy of the accumulator that the user gave. The result's origin is the hull of all the items': one span per source.
+Each run folds into a copy of the accumulator that the user gave. A reducer that returns ``DROP`` drops its item: the accumulator stays as
+it was. The result's origin is the hull of all the items': one span per source.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..drop import DROP
 from ..origins import Origins
-from .contract import Context, Emission, Stage, StreamTransform
+from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .functions import check_plain, name_of
 from .holding import Hull
 
@@ -36,23 +38,28 @@ class Reduce(Stage):
         return name_of(self.reducer)
 
     def make(self, context: Context) -> StreamTransform:
-        return _Reduction(self.accumulator, self.reducer)
+        return _Reduction(self.accumulator, self.reducer, context)
 
 
 class Fold(StreamTransform):
     """A running value over the stream, and the origin of all that went into it."""
 
-    def __init__(self, initial: Any, reducer: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, initial: Any, reducer: Callable[[Any, Any], Any], context: Context) -> None:
         self._initial = initial
         self._reducer = reducer
+        self._context = context
         self._hull = Hull()
 
     def setup(self) -> None:
         self._value = copy.deepcopy(self._initial)
 
     def process(self, port: int, items: Sequence[Any], origins: Origins) -> Iterable[Emission]:
-        for item in items:
-            self._value = self._reducer(item, self._value)
+        for position, item in enumerate(items):
+            value = self._reducer(item, self._value)
+            if value is DROP:
+                self._context.count(Fate.FILTERED, origins[position : position + 1])
+            else:
+                self._value = value
         self._hull.add(origins)
         return ()
 

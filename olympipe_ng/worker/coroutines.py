@@ -6,13 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
+from ..drop import DROP
 from ..errors import StageTimeout
 from ..failures import Kind
 from ..lazy import lazy
 from ..scheduler.messages import Dispatch, Done, Verb
 from ..stages.contract import Arity, ItemTransform
 from .items import emitter, explained, ship, unloadable
-from .many import add_exploded, is_due, tell_some
+from .many import add_exploded, elements, is_due, tell_some
 from .ticket import TicketRun
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
     try:
         result = await _in_time(cast(ItemTransform, worker.transform).apply(item), worker.spec.plan.timeout)
         if many:
-            result = list(result)
+            result = [element for element in elements(result) if element is not DROP]
     except _Late as late:
         return ticket.failed(at, item, StageTimeout(str(late)), Kind.TIMEOUT)
     except worker.catch as error:  # the user's coroutine

@@ -11,7 +11,7 @@ when it is slow: an item that yields now and then streams. The allowance is aske
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..drop import DROP
@@ -24,7 +24,7 @@ from .ticket import Answers, TicketRun
 if TYPE_CHECKING:
     from .core import StageWorker
 
-__all__ = ["add_exploded", "await_room", "is_due", "run_many", "tell_some"]
+__all__ = ["add_exploded", "await_room", "elements", "is_due", "run_many", "tell_some"]
 
 SLOW_SECONDS = 0.05  # outputs of an item in hand wait no longer: more keeps more failing items whole, less gives a slow stream sooner
 BURST_BYTES = 256 << 10
@@ -60,7 +60,7 @@ def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, a
     before = ticket.outputs.encoders[0].nbytes
     started = time.perf_counter()
     try:
-        for result in transform.apply(item):
+        for result in elements(transform.apply(item)):
             if result is DROP:
                 continue
             if is_due(ticket) or ticket.outputs.encoders[0].nbytes - before > BURST_BYTES:
@@ -84,6 +84,11 @@ def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, a
     if not ticket.fresh and not ticket.emitted:
         ticket.count("unread" if ticket.unread else "filtered")
     return None
+
+
+def elements(result: Any) -> Iterable[Any]:
+    """Return what an item's result is iterated for; ``DROP`` stands for nothing, here and among the elements."""
+    return () if result is DROP else result
 
 
 class Failed(NamedTuple):

@@ -90,6 +90,45 @@ def test_only_drop_drops(where):
     assert Pipeline([1, None, 2], **where).filter().wait_for_result() == [1, 2]
 
 
+def twice_if_odd(x):
+    return [x, DROP, x] if x % 2 else DROP
+
+
+async def twice_if_odd_later(x):
+    return twice_if_odd(x)
+
+
+async def yield_twice_if_odd(x):
+    for element in twice_if_odd(x) or [DROP]:
+        yield element
+
+
+@pytest.mark.parametrize("function", [twice_if_odd, twice_if_odd_later, yield_twice_if_odd])
+@each_engine
+def test_drop_in_an_explode_is_nothing(where, function):
+    """``DROP`` is no item, as one of the elements or as all there is; an item that gives nothing counts as filtered."""
+    results = Pipeline([1, 2, 3], **where).explode(function).wait_for_result()
+    assert results == [1, 1, 3, 3]
+    assert results.report.stages[1].filtered == 1
+
+
+FOLDS = {
+    "scan": (lambda p, f: p.scan(0, f), [1, 4]),
+    "reduce": (lambda p, f: p.reduce(0, f), [4]),
+    "checkpoint": (lambda p, f: p.checkpoint(0, f, lambda total: [DROP, total, DROP]), [4]),
+}
+
+
+@pytest.mark.parametrize("kind", FOLDS)
+@each_engine
+def test_drop_in_a_fold_leaves_the_item_out(where, kind):
+    """A reducer that returns ``DROP`` drops its item, which counts as filtered, and the value stays; an emitter's ``DROP`` is no item."""
+    build, expected = FOLDS[kind]
+    results = build(Pipeline([1, 2, 3], **where), lambda x, total: total + x if x % 2 else DROP).wait_for_result()
+    assert results == expected
+    assert results.report.stages[1].filtered == 1
+
+
 @each_engine
 def test_items_of_a_split_are_dropped_by_none(where):
     """``None`` and ``DROP`` mean nothing for that branch, an empty tuple is an item."""
