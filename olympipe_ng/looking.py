@@ -1,10 +1,11 @@
 """A few items, in this thread, with nothing started: ``preview``, ``pipeline[7]``, ``len(pipeline)``.
 
     preview(n)       the inline engine behind a ``limit(n)``; what it draws from a one-shot iterator is put back
-    pipeline[7]      the same stages on ``[source[7]]``, which keeps its index: errors and seeds are those of a whole run
+    pipeline[7]      the same stages on ``[source[7]]``, which keeps its index: errors and ``current_item()`` are those of a whole run
     pipeline[2:5]    likewise, on that part of the source
 
 Indexing needs a source that can be indexed, and stages that make exactly one result of each item, by itself.
+``seed=`` leaves the global random generators alone here, for they are the caller's; ``current_item().rng`` draws as in a whole run.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from ..scheduler.messages import Dispatch, Done, Verb
 from ..stages.contract import Arity, ItemTransform
 from .items import emitter, explained, ship, unloadable
 from .many import add_exploded, elements, is_due, tell_some
+from .seeding import seed_item
 from .ticket import TicketRun
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
     except worker.catch as error:  # the item's own unpickling
         return unloadable(worker, ticket, at, error)
     many = worker.spec.stage.arity is Arity.MANY
+    seed_item(worker.spec, ticket.position, at)
     started = time.perf_counter()
     try:
         result = await _in_time(cast(ItemTransform, worker.transform).apply(item), worker.spec.plan.timeout)

@@ -12,18 +12,16 @@ What the lane is at is said for each slice, or for each item where that costs no
 
 from __future__ import annotations
 
-import random
-import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ..current import Position, mix_seed
 from ..drop import DROP
 from ..failures import Kind
 from ..scheduler.messages import Done
 from ..stages.contract import Arity, ItemTransform
 from .hands import DEAR
+from .seeding import seed_item
 from .ticket import Answers, TicketRun
 from .together import Together, encodes_one
 
@@ -111,8 +109,7 @@ class _Slices:
 
     def _first(self, items: Any, at: int) -> Done | None:
         """Run one item by itself, timing the user's function apart."""
-        if self.worker.spec.seeded:
-            _seed(self.position, at, cast(int, self.worker.spec.seed))
+        seed_item(self.worker.spec, self.position, at)
         began = time.perf_counter()
         ended = self._one(items, at, timed=True)
         self.ticket.one_took(time.perf_counter() - began)
@@ -270,14 +267,3 @@ def ship(worker: StageWorker, ticket: TicketRun, upto: int, now: float) -> Done:
     """Tell the finished part; give back the rest when it takes long and others could take it, when this worker has had its day, or when
     nobody wants it."""
     return ticket.done(upto, finished=ticket.is_late(now) or worker.worn() or worker.cancelled(ticket.dispatch.ticket))
-
-
-def _seed(position: Position, at: int, seed: int) -> None:
-    """Seed the global generators for one item: the same results for any number of workers."""
-    mixed = mix_seed(seed, position.stage, position.origins.at(at - position.first))
-    random.seed(mixed)
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if numpy is not None:
-        numpy.random.seed(mixed & 0xFFFFFFFF)
-    if torch is not None:
-        torch.manual_seed(mixed & 0x7FFFFFFFFFFFFFFF)

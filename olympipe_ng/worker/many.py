@@ -19,6 +19,7 @@ from ..failures import Kind
 from ..scheduler.messages import Done
 from ..stages.contract import ItemTransform
 from .items import explained, ship, unloadable
+from .seeding import seed_item
 from .ticket import Answers, TicketRun
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
 def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, at: int, item: Any) -> Generator[Done, int, Done | None]:
     ticket.fresh, ticket.unread = 0, False
     before = ticket.outputs.encoders[0].nbytes
+    seed_item(worker.spec, ticket.position, at)
     started = time.perf_counter()
     try:
         for result in elements(transform.apply(item)):

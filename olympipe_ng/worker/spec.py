@@ -96,7 +96,7 @@ def _spec(plan: Plan, nodes: Sequence[Node], number: int, config: RunConfig) -> 
     on_error = config.on_error if own.config.on_error is None else own.config.on_error
     initializers = [each for each in (config.initializer, own.config.initializer) if each is not None and not own.opaque]
     placed = plan.nodes[number]
-    alone = config.engine == "process" and placed.lanes == 1 and not placed.hub and not placed.stream
+    alone = config.engine == "process" and placed.lanes == 1 and not placed.hub
     return StageSpec(
         plan=placed,
         stage=own,

@@ -15,6 +15,7 @@ from ..scheduler.messages import Done, Verb
 from ..stages.contract import Emission, StreamTransform
 from .many import await_room
 from .notes import make_note
+from .seeding import seed_item
 from .ticket import Answers, TicketRun
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def _item_calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransfo
     for at in range(dispatch.lo, dispatch.hi):
         ticket.position.where = at
         ticket.hold(at)
+        seed_item(worker.spec, ticket.position, at)
         yield at, lambda at=at: transform.process(dispatch.port, [items[at - dispatch.lo]], ticket.origin(at))  # type: ignore[misc]
 
 

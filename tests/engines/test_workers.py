@@ -213,6 +213,33 @@ def test_with_a_seed_global_generators_give_the_same_for_any_count(where):
     assert one != Pipeline(range(30), seed=8, **where).task(draw).wait_for_result()
 
 
+async def draw_later(x):
+    return draw(x)
+
+
+SEEDED = {
+    "filter": lambda p: p.filter(lambda x: random.random() < 0.5),
+    "split": lambda p: p.split(lambda x: (draw(x), None), n=2)[0],
+    "explode": lambda p: p.explode(lambda x: [draw(x), draw(x)], count=2),
+    "async": lambda p: p.task(draw_later, concurrency=1),
+    "async explode": lambda p: p.explode(draw_later, concurrency=1),
+    "scan": lambda p: p.scan((), lambda x, drawn: draw(x)),
+    "reduce": lambda p: p.reduce((), lambda x, drawn: (*drawn, *draw(x))),
+    "unique": lambda p: p.unique(lambda x: int(draw(x)[0] * 20)),
+    "bucket": lambda p: p.bucket(lambda x: draw(x)[0] < 0.5, 3),
+}
+
+
+@pytest.mark.parametrize("kind", SEEDED)
+def test_with_a_seed_every_function_of_a_stage_draws_the_same_again(kind):
+    """The global generators are seeded for each item in process stages of one thread, whatever their shape."""
+    drawing = SEEDED[kind](Pipeline(range(30), seed=7, start_method="fork"))
+    drawn = drawing.wait_for_result()
+    assert drawn
+    assert drawn == drawing.wait_for_result()
+    assert drawn != drawing.options(seed=8).wait_for_result()
+
+
 @everywhere
 def test_with_a_seed_the_items_own_generator_gives_the_same_everywhere(where):
     """``current_item().rng`` depends on seed, stage and origin only."""
