@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 import time
 
 import pytest
 
 from olympipe_ng import Pipeline
-from olympipe_ng.engines.codecs import ObjectCodec
+from olympipe_ng.engines.codecs import EncodedCodec
 from olympipe_ng.options import RunConfig
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import make_plan
@@ -27,12 +28,37 @@ def test_a_worker_tells_of_each_part_soon_only_where_somebody_has_nothing_to_do(
         now[0] += 0.004
         return x
 
-    plan, nodes = make_plan([Pipeline(range(8)).task(work).outlet], RunConfig())
-    worker = StageWorker(make_specs(plan, nodes, RunConfig())[1], 0, ObjectCodec(), warn=pytest.fail)
-    frame = Frame(1, Parcel(8, 8, Origins.range(0, 0, 8), list(range(8))))
-    order = Dispatch(1, 1, Verb.ITEMS, 0, frame, 0, 8, frame.origins, hurry=hurry)
-    context = contextvars.copy_context()  # this thread is no worker, before and after
-    context.run(worker.setup)
-    dones = context.run(lambda: list(worker.run(order)))
+    dones = answers(work, 8, RunConfig(), hurry=hurry)
     assert [done.upto for done in dones] == told
     assert [done.finished for done in dones] == [False] * (len(told) - 1) + [True]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_plain_numbers_that_turn_dear_are_told_of_soon(together, monkeypatch):
+    """Cheap ones are timed 32 at a time: of the first that cost a second each no more are kept back."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def work(x):
+        now[0] += 1.0 if x >= 900 else 1e-7
+        return x
+
+    config = RunConfig(frame_pickling="list" if together else "item")
+    told = [done.upto for done in answers(work, 2000, config, hurry=True) if done.upto >= 900]
+    assert told[0] <= 933
+    assert told == sorted(told)
+    assert max(after - before for before, after in itertools.pairwise(told)) == 1
+
+
+def answers(work, count, config, *, hurry):
+    """Run one ticket of so many numbers, and return what the worker says."""
+    plan, nodes = make_plan([Pipeline(range(count)).task(work).outlet], config)
+    codec = EncodedCodec(together=config.frame_pickling == "list")
+    encoder = codec.encoder()
+    encoder.extend(list(range(count)))
+    worker = StageWorker(make_specs(plan, nodes, config)[1], 0, codec, warn=pytest.fail)
+    frame = Frame(1, Parcel(count, count, Origins.range(0, 0, count), encoder.take()))
+    order = Dispatch(1, 1, Verb.ITEMS, 0, frame, 0, count, frame.origins, hurry=hurry)
+    context = contextvars.copy_context()  # this thread is no worker, before and after
+    context.run(worker.setup)
+    return context.run(lambda: list(worker.run(order)))
