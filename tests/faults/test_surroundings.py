@@ -266,6 +266,19 @@ async def print_a_piece_async(x):
     print(x, end="")
 
 
+def reconfigure(x):
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
+    print("é", x)
+
+
+def test_f38_a_worker_may_reconfigure_its_streams():
+    """As modules do that want UTF-8, or lines at once."""
+    target = io.StringIO()
+    with contextlib.redirect_stdout(target):
+        Pipeline(range(2), start_method="fork").task(reconfigure).wait_for_completion()
+    assert target.getvalue() == "é 0\né 1\n"
+
+
 def print_a_piece(x):
     print(x, end="")
 

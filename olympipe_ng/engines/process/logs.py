@@ -116,6 +116,9 @@ class LineStream(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    def reconfigure(self, **options: object) -> None:
+        """Change nothing: lines are passed on whole, as text; how they are written is the caller's stream's affair."""
+
     def fileno(self) -> int:
         return super().fileno() if self._number is None else self._number
 
