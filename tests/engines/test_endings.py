@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import itertools
 import os
 import threading
@@ -128,6 +129,33 @@ def test_leaving_the_loop_stops_the_run(where):
         break
     gc.collect()
     assert source.closed.wait(TIMEOUT)
+
+
+class Page(io.StringIO):
+    """Knows when something was written on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.written = threading.Event()
+
+    def write(self, text):
+        self.written.set()
+        return super().write(text)
+
+
+@in_processes
+def test_a_run_that_printed_and_that_nobody_holds_leaves_no_thread(where, monkeypatch):
+    """The thread that writes the workers' lines ends with the others."""
+    before, page = set(threading.enumerate()), Page()
+    monkeypatch.setattr("sys.stdout", page)
+    run = Pipeline(itertools.count, **where).task(print).start()
+    assert page.written.wait(TIMEOUT)
+    theirs = set(threading.enumerate()) - before
+    del run
+    gc.collect()
+    for thread in theirs:
+        thread.join(TIMEOUT)
+    assert not [thread.name for thread in theirs if thread.is_alive()]
 
 
 @in_threads

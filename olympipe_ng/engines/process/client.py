@@ -208,6 +208,7 @@ class ProcessEngine:
             self._end(Note(Kind.INTERNAL, summary=f"the I/O thread failed\n{traceback.format_exc()}"), "", self._answer)
             channel.hang_up()
         self._answered.set()
+        self._desk.finish()  # here, and so is the supervisor reaped, for nobody closes a run that was dropped
         self._shared.over()
         if not self._finished:
             self._finished = True
@@ -215,7 +216,7 @@ class ProcessEngine:
             note = Note(Kind.INTERNAL, summary=summary, hint="Was it killed? Its workers ended with it.")
             self._host.finish_run(note, "", self._answer)
         if self._birth is None:
-            self._reap()  # here, for nobody closes a run that was dropped
+            self._reap()
 
     def _take(self, header: tuple[Any, ...], payload: memoryview) -> None:
         kind, host = header[0], self._host

@@ -167,6 +167,7 @@ class LogDesk:
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(DESK)
         self._thread: threading.Thread | None = None
         self._dropped = 0
+        self._finishing = False
         self._closed = False
 
     def take(self, header: tuple[Any, ...]) -> bool:
@@ -177,12 +178,18 @@ class LogDesk:
             self._put(lambda: _write(header[1], header[2]))
         return header[0] in (p.LOG, p.PRINT)
 
+    def finish(self) -> None:
+        """Let the thread end when it has worked off what waits; nothing comes any more."""
+        if self._thread is not None and not self._finishing:
+            self._finishing = True
+            with contextlib.suppress(queue.Full):
+                self._waiting.put(None, timeout=CLOSE_SECONDS)
+
     def close(self) -> None:
         """Work off what waits, for a while."""
+        self.finish()
         if self._thread is None:
             return
-        with contextlib.suppress(queue.Full):
-            self._waiting.put(None, timeout=CLOSE_SECONDS)
         if threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_SECONDS)
         self._closed = True
