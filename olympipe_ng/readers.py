@@ -199,14 +199,13 @@ class LoopReader(Reader):
         super().__init__()
         self._data, self._loop = data, loop
         self._iterator: AsyncIterator[Any] | None = None
-        self._future: Any = None
+        self._task: Any = None  # that awaits the next item
         self._interrupted = False
 
     def interrupt(self) -> None:
         self._interrupted = True
-        future = self._future
-        if future is not None:
-            future.cancel()
+        with suppress(RuntimeError):  # the loop was closed meanwhile: nothing waits any more
+            self._loop.call_soon_threadsafe(self._cancel)
 
     def close(self) -> None:
         if isinstance(self._iterator, AsyncGenerator) and not self._loop.is_closed():
@@ -223,13 +222,24 @@ class LoopReader(Reader):
             raise StopIteration from None
 
     async def _anext(self) -> Any:
+        if self._interrupted:  # before there was anything to cancel
+            raise StopAsyncIteration
         if self._iterator is None:
             self._iterator = self._data.__aiter__()
-        return await self._iterator.__anext__()
+        self._task = asyncio.current_task()
+        try:
+            return await self._iterator.__anext__()
+        finally:
+            self._task = None
 
     def _complete(self, awaitable: Any) -> Any:
-        self._future = asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop)
-        return self._future.result()
+        """Wait for something on the user's loop, to its very end: what was cancelled may still have a ``finally`` to run."""
+        return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+
+    def _cancel(self) -> None:
+        task, self._task = self._task, None  # once: a second time would tear its ``finally``
+        if task is not None:
+            task.cancel()
 
 
 async def _await(awaitable: Any) -> Any:

@@ -65,8 +65,13 @@ class Run(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return cast("Iterator[T]", self.sink(0))
 
-    def __aiter__(self) -> AsyncIterator[T]:
-        return cast("AsyncIterator[T]", self.asink(0))
+    async def __aiter__(self) -> AsyncIterator[T]:
+        try:
+            async for item in self.asink(0):
+                yield item
+        except BaseException:  # whatever ends the loop early
+            await asyncio.to_thread(self._core.stop)  # not here: an async source may need this loop to close
+            raise
 
     def iterate(self, pipeline: Pipeline[Any]) -> Iterator[Any]:
         """Iterate the results of another awaited pipeline; ask for all iterators before the first item is taken from any.
@@ -95,12 +100,16 @@ class Run(Generic[T]):
     def _items(self, k: int) -> Iterator[Any]:
         core = self._core
         core.throw_away_others()
-        while (frame := core.next_frame(k)) is not None:
-            yield from core.items(k, frame)
+        try:
+            while (frame := core.next_frame(k)) is not None:
+                yield from core.items(k, frame)
+        except BaseException:  # whatever ends the loop early
+            core.stop()
+            raise
         core.end_of_sink(k)
 
     async def asink(self, k: int) -> AsyncIterator[Any]:
-        """Iterate without blocking the event loop."""
+        """Iterate without blocking the event loop; whoever leaves the iteration early stops the run, on another thread."""
         core = self._core
         core.sinks[k].iterated = True
         core.throw_away_others()

@@ -118,14 +118,13 @@ class Sinks:
         return all(sink.ended for sink in self.sinks)
 
     def items(self, k: int, frame: Delivered) -> Iterator[Any]:
-        """Decode the items of a frame one by one, telling the engine as they are taken."""
+        """Decode the items of a frame one by one, telling the engine as they are taken. Whoever does not take them all stops the run."""
         sink = self.sinks[k]
         opened = self.engine.codec.open(frame.payload, frame.lo, frame.hi)
         for at in range(frame.hi - frame.lo):
             try:
                 item = opened[at]
             except KeyboardInterrupt:
-                self.stop()
                 raise
             except BaseException as error:  # the item's own unpickling
                 sink.taken += 1
@@ -134,11 +133,7 @@ class Sinks:
             sink.taken += 1  # only now: what it was copied from may be used again
             if time.monotonic() - sink.told_at > (TAKE_SECONDS if frame.soon else PATIENCE):
                 self._tell_taken(sink)
-            try:
-                yield item
-            except GeneratorExit:
-                self.stop()
-                raise
+            yield item
         self._tell_if_due(sink, frame)
 
     def take_all(self, k: int, frame: Delivered, into: list[Any]) -> None:
@@ -157,7 +152,6 @@ class Sinks:
         try:
             return opened if type(opened) is list else opened.part(0, frame.hi - frame.lo)
         except KeyboardInterrupt:
-            self.stop()
             raise
         except BaseException:  # an item's own unpickling
             return None
@@ -188,7 +182,6 @@ class Sinks:
             if producer.on_error == "collect":
                 self.record(note)
             return
-        self.stop()
         failure = self._error(note)
         failure.__cause__ = error
         raise failure

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 
 import pytest
 
 from olympipe_ng import Pipeline, SourceError, StageError
+from olympipe_ng.caller import Caller
 from tests.engines.kinds import everywhere, in_threads
 
 TIMEOUT = 60
@@ -64,6 +67,47 @@ def test_leaving_an_async_loop_stops_the_run_and_closes_the_source(where):
         return asyncio.get_running_loop()
 
     assert closed == [run(main())]
+
+
+@in_threads
+def test_leaving_an_async_loop_leaves_the_event_loop_free_and_the_finally_whole(where, monkeypatch, caplog):
+    """The run is stopped on another thread; the source, waiting as it is stopped, runs its own ``finally`` to the end."""
+    stopped_on, closed = [], asyncio.Event()
+    stop = Caller.stop
+    monkeypatch.setattr(Caller, "stop", lambda caller: (stopped_on.append(threading.get_ident()), stop(caller)))
+
+    async def source():
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)  # longer than it takes to say twice that the source is to close
+            closed.set()
+
+    async def main():
+        async for item in Pipeline(source, **where).task(abs):
+            assert item == 1
+            break
+        await closed.wait()
+        await asyncio.get_running_loop().shutdown_asyncgens()
+
+    run(main())
+    assert stopped_on
+    assert threading.get_ident() not in stopped_on
+    assert not caplog.text, "the source was closed while it was still running, or taken for stuck"
+
+
+@in_threads
+def test_leaving_the_async_loop_over_a_run_stops_it(where):
+    """As leaving a plain one does, before its ``with`` block ends."""
+    async def main():
+        with Pipeline(itertools.count, **where).task(abs).start() as run:
+            results = aiter_of(run)
+            assert await results.__anext__() == 0
+            await results.aclose()
+            return run._core.finished
+
+    assert run(main())
 
 
 def aiter_of(pipeline):
