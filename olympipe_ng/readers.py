@@ -134,7 +134,7 @@ class AsyncReader(Reader):
         self._data = data
         self._iterator: AsyncIterator[Any] | None = None
         self._loop: Any = None
-        self._task: Any = None
+        self._task: Any = None  # that awaits the next item
         self._interrupted = False
 
     def put_back(self, items: Sequence[Any], error: BaseException | None = None) -> None:
@@ -174,22 +174,25 @@ class AsyncReader(Reader):
             raise StopIteration from None
 
     async def _anext(self) -> Any:
+        if self._interrupted:  # before there was anything to cancel
+            raise StopAsyncIteration
         if self._iterator is None:
             self._iterator = self._data.__aiter__()
-        return await self._iterator.__anext__()
+        self._task = asyncio.current_task()
+        try:
+            return await self._iterator.__anext__()
+        finally:
+            self._task = None
 
     def _complete(self, awaitable: Any) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-        self._task = self._loop.create_task(_await(awaitable))
-        try:
-            return complete(self._loop, self._task)
-        finally:
-            self._task = None
+        return complete(self._loop, self._loop.create_task(_await(awaitable)))
 
     def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None  # once: a second time would tear its ``finally``
+        if task is not None:
+            task.cancel()
 
 
 class LoopReader(Reader):

@@ -312,6 +312,31 @@ def test_an_async_source_that_waits_is_interrupted_from_another_thread():
     reader.close()
 
 
+def test_the_finally_of_an_async_source_that_is_interrupted_twice_runs_whole():
+    """Both the scheduler and the end of the run say that a source is to close."""
+    waiting, closing, closed = threading.Event(), threading.Event(), []
+
+    async def source():
+        try:
+            waiting.set()
+            await asyncio.sleep(TIMEOUT)
+            yield 1
+        finally:
+            closing.set()
+            await asyncio.sleep(0.05)
+            closed.append(True)
+
+    reader = open_source(make_source(source))
+    reading = threading.Thread(target=list, args=(reader,))
+    reading.start()
+    for event in (waiting, closing):
+        assert event.wait(TIMEOUT)
+        reader.interrupt()
+    reading.join(TIMEOUT)
+    reader.close()
+    assert closed == [True]
+
+
 def test_an_async_source_can_be_read_beside_a_running_loop():
     """In a notebook a loop is running already: the source's own loop runs beside it."""
 
