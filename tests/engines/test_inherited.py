@@ -34,6 +34,13 @@ def test_workers_have_the_callers_environment_folder_path_and_arguments(where):
 
 
 @everywhere
+def test_a_path_object_in_the_callers_module_path_goes_along(where, monkeypatch, tmp_path):
+    """It is no text, as Python would have it, and still no reason not to start."""
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    assert Pipeline([0], **where).task(lambda _: os.fspath(sys.path[-1])).wait_for_result() == [str(tmp_path)]
+
+
+@everywhere
 def test_workers_have_the_callers_warning_filters(where):
     """Filters by category, message, module and line, and in their order: the last one that was set comes first."""
 

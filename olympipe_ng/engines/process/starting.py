@@ -209,7 +209,7 @@ def take_settings(method: str, config: Any, blas_threads: int, kept: int) -> Set
         for action, text, category, module, line in warnings.filters
     )
     disabled = logging.getLogger().manager.disable
-    path = tuple(entry or os.getcwd() for entry in sys.path)
+    path = tuple(os.fspath(entry or os.getcwd()) for entry in sys.path)  # a Path says nothing to a fresh interpreter
     own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
     together = config.frame_pickling == "list"
     copying = (bool(config.zero_copy), together)
