@@ -188,6 +188,9 @@ class Caller(Sinks):
             raise self._error(self.note)
 
     def _error(self, note: Note) -> PipelineError:
+        if note.kind == Kind.TOO_MANY and self.failures:
+            last = self.failures[-1]  # of those that were kept: it shows what went wrong
+            note = note._replace(exception=last.exception, traceback=last.traceback)
         cause = load_exception(note.exception) if note.exception else None
         if not note.declared_at and note.node >= 0:
             stage = note.stage or f"{note.node} {self.nodes[note.node].label!r}"

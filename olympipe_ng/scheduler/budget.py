@@ -15,20 +15,30 @@ JUDGED_AFTER = 100  # items before a fraction of failures is judged; fewer would
 def overdrawn(state: State, node: Node, *, final: bool = False) -> Note | None:
     """Return what to fail the run with when more items failed than allowed, of this stage or of the run."""
     account = state.ledger[node.number]
-    where = f"stage {node.number} {node.plan.label!r}"
-    note = _judge(node.plan.max_failures, account.counts.failed, account.accounted, where, final)
-    if note is None and state.plan.max_failures is not None:
-        failed = sum(state.ledger[other.number].counts.failed for other in state.nodes if other.plan.role is Role.STAGE)
-        drawn = sum(source.drawn for source in state.sources.values())
-        note = _judge(state.plan.max_failures, failed, drawn, "the run", final)
-    return note
+    summary = _judge(node.plan.max_failures, account.counts.failed, account.accounted, final)
+    return _blame(node, summary) if summary else _overdrawn_by_all(state, final)
 
 
-def _judge(limit: float | None, failed: int, seen: int, where: str, final: bool) -> Note | None:
-    if limit is None or not failed:
+def _overdrawn_by_all(state: State, final: bool) -> Note | None:
+    """Blame the stage in which most items failed, where all together have overdrawn the run's own account."""
+    if state.plan.max_failures is None:
         return None
+    failed = {other.number: state.ledger[other.number].counts.failed for other in state.nodes if other.plan.role is Role.STAGE}
+    drawn = sum(source.drawn for source in state.sources.values())
+    summary = _judge(state.plan.max_failures, sum(failed.values()), drawn, final)
+    return _blame(state.nodes[max(failed, key=lambda number: failed[number])], f"{summary} in the whole run") if summary else None
+
+
+def _judge(limit: float | None, failed: int, seen: int, final: bool) -> str:
+    """Say how many are too many, ``""`` if they are not."""
+    if limit is None or not failed:
+        return ""
     allowed = limit * seen if limit < 1 else limit
     judged = limit >= 1 or limit == 0 or final or seen >= JUDGED_AFTER
     if not judged or failed <= allowed:
-        return None
-    return Note(Kind.TOO_MANY, summary=f"{failed} of {seen} items failed in {where}, more than max_failures={limit:g} allows")
+        return ""
+    return f"{failed} of {seen} items failed, more than max_failures={limit:g} allows"
+
+
+def _blame(node: Node, summary: str) -> Note:
+    return Note(Kind.TOO_MANY, f"{node.number} {node.plan.label!r}", summary=summary, node=node.number)
