@@ -118,11 +118,10 @@ def _lookup_inline(uid: str, blob: bytes) -> type:
 
 
 def forget(uids: Iterable[str]) -> None:
-    """Drop what was learned; classes that are still in use stay known."""
-    with _loading:
-        for uid in uids:
-            _classes.pop(uid, None)
-            _blobs.pop(uid, None)
+    """Drop what was learned; classes that are still in use stay known. Without the lock: the garbage collector calls this, anywhere."""
+    for uid in uids:
+        _classes.pop(uid, None)
+        _blobs.pop(uid, None)
 
 
 def _after_fork() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import gc
 import threading
+import weakref
 
 import pytest
 
 from olympipe_ng import DROP, GraphError, Pipeline, StageError
+from olympipe_ng.transport import by_value
 from tests.engines.kinds import PROCESSES, everywhere, in_processes
 
 
@@ -198,3 +201,38 @@ def test_a_forked_worker_has_what_cannot_be_sent():
     """Under ``fork`` a function may hold anything."""
     lock = threading.Lock()
     assert Pipeline([1], start_method="fork").task(lambda x: lock.locked()).wait_for_result() == [False]
+
+
+@in_processes
+def test_what_was_learned_of_a_run_is_forgotten_with_it(where):
+    """A class that a worker made lives as long as its instances, in the items of a later run too; no run leaves definitions behind."""
+
+    def make(x):
+        class Row:
+            def __init__(self):
+                self.x = x
+
+        class Refused(Exception):
+            pass
+
+        if x < 0:
+            raise Refused(x)
+        return Row()
+
+    def learned():
+        gc.collect()
+        return {*by_value._blobs, *by_value._classes}
+
+    before = learned()
+    [row] = Pipeline([1], **where).task(make).wait_for_result()
+    with pytest.raises(StageError) as caught:
+        Pipeline([-1], **where).task(make).wait_for_result()
+    assert type(caught.value.__cause__).__name__ == "Refused"
+    del caught
+    assert not learned() - before
+    [same] = Pipeline([row], **where).task(lambda row: row).wait_for_result()
+    assert type(same) is type(row)
+    made = weakref.ref(type(row))
+    del row, same
+    assert not learned() - before
+    assert made() is None

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,8 @@ class ProcessEngine:
             zero_copy=job.config.zero_copy,
             together=job.config.frame_pickling == "list",
         )
+        self._learner = ByValue()
+        weakref.finalize(self, self._learner.close).atexit = False  # whoever still decodes an item, or an error, holds the run
         self._channel: Channel | None = None
         self._pid = 0
         self._process: Any = None
@@ -241,7 +244,7 @@ class ProcessEngine:
         elif kind == p.WARN:
             host.warn(header[1])
         elif kind == p.DEFINE:
-            self.codec.by_value.learn(header[1], bytes(payload))
+            self._learner.learn(header[1], bytes(payload))
         elif kind == p.STATISTICS:
             self._answer = p.unpack_statistics(header[1])
             self._answered.set()
