@@ -58,7 +58,7 @@ class Arity(enum.Enum):
     """How many outputs one call of ``ItemTransform.apply`` stands for."""
 
     ONE = "one"  # the result is the output (``DROP``: none)
-    KEEP = "keep"  # the result says whether the *item* is the output
+    KEEP = "keep"  # the truth of the result says whether the *item* is the output; asked for it, the result may raise
     MANY = "many"  # the result is iterated, each element an output (``DROP``, as an element or the result: none)
     ROUTED = "routed"  # the result has a value per outlet; ``None`` and ``DROP``: none for that outlet
 

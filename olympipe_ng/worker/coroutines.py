@@ -74,12 +74,14 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
         item = items[at - ticket.dispatch.lo]
     except worker.catch as error:  # the item's own unpickling
         return unloadable(worker, ticket, at, error)
-    many = worker.spec.stage.arity is Arity.MANY
+    arity = worker.spec.stage.arity
     seed_item(worker.spec, ticket.position, at)
     started = time.perf_counter()
     try:
         result = await _in_time(cast(ItemTransform, worker.transform).apply(item), worker.spec.plan.timeout)
-        if many:
+        if arity is Arity.KEEP:
+            result = bool(result)
+        elif arity is Arity.MANY:
             result = [element for element in elements(result) if element is not DROP]
     except _Late as late:
         return ticket.failed(at, item, StageTimeout(str(late)), Kind.TIMEOUT)
@@ -87,7 +89,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
         return ticket.failed(at, item, error)
     finally:
         ticket.function_took(time.perf_counter() - started)
-    if many:
+    if arity is Arity.MANY:
         return await _spread(worker, ticket, at, item, result, tell, room)
     try:
         emitter(worker, ticket)(at, item, result)

@@ -69,11 +69,11 @@ class _Slices:
     def __init__(self, worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -> None:
         self.worker = worker
         self.ticket = ticket
-        self.apply = transform.apply
         self.catch = worker.catch
         self.position = ticket.position
         self.base = ticket.dispatch.lo
         self.arity = worker.spec.stage.arity
+        self.apply = _truth_of(transform.apply) if self.arity is Arity.KEEP else transform.apply
         self.emit = emitter(worker, ticket)
         self.dear = False
         self.together = Together(ticket, self.emit, self._emit) if worker.codec.together and encodes_one(worker, ticket) else None
@@ -248,6 +248,11 @@ def emitter(worker: StageWorker, ticket: TicketRun) -> Callable[[int, Any, Any],
     if not ticket.outputs.read[0]:
         return ticket.emit_unread
     return ticket.emit_kept if arity is Arity.KEEP else ticket.emit_one
+
+
+def _truth_of(apply: Callable[[Any], Any]) -> Callable[[Any], bool]:
+    """Ask for the truth of a result where the user's function is called: that it has none is the function's failure."""
+    return lambda item: bool(apply(item))
 
 
 def explained(worker: StageWorker, error: BaseException, result: Any) -> BaseException:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from olympipe_ng import ItemError, Pipeline, SerializationError, StageError, WorkerDied
-from tests.engines.kinds import EVERYWHERE, PROCESSES, everywhere, in_processes, in_threads
+from tests.engines.kinds import EVERYWHERE, PROCESSES, each_engine, everywhere, in_processes, in_threads
 
 RAISED = [OSError, FileNotFoundError, TimeoutError, queue.Empty, StopIteration, SystemExit, GeneratorExit, EOFError, KeyError, MemoryError]
 SHORT = pytest.mark.parametrize("where", [EVERYWHERE["inline"], EVERYWHERE["thread"], PROCESSES["fork"], PROCESSES["forkserver"]])
@@ -39,6 +39,29 @@ class Locked(Exception):
 class UnreadableText(Exception):
     def __str__(self):
         raise RuntimeError("not even its text")
+
+
+class Neither:
+    def __bool__(self):
+        raise ValueError("ambiguous")
+
+
+def neither(item):
+    return Neither() if item in (0, 700) else True
+
+
+async def neither_later(item):
+    return neither(item)
+
+
+@pytest.mark.parametrize("frame_pickling", ["item", "list"])
+@pytest.mark.parametrize("function", [neither, neither_later])
+@each_engine
+def test_a_filters_result_without_a_truth_is_the_functions_failure(where, function, frame_pickling):
+    """What ``bool`` of a filter's result raises is a ``StageError`` of the item, the first of many or one among cheap ones."""
+    for items in (range(1), range(1, 1000)):
+        with pytest.raises(StageError, match="ValueError: ambiguous"):
+            Pipeline(items, frame_pickling=frame_pickling, **where).filter(function).wait_for_result()
 
 
 class NotLoadable:
