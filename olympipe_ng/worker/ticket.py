@@ -180,8 +180,13 @@ class TicketRun:
     def failed(self, position: int, item: Any, error: BaseException, kind: str = Kind.RAISED) -> Done | None:
         """Apply the stage's policy to a failed item; a ``Done`` ends the ticket here, ``None`` goes on with the next item."""
         note = self.note(position, item, error, kind)
-        if note.attempts <= self.spec.plan.retries and not self.emitted and (kind == Kind.TIMEOUT or self._worth_retrying(error)):
-            return self.done(position, finished=True, retry=note, retried=1)
+        if note.attempts <= self.spec.plan.retries and not self.emitted:
+            try:
+                again = kind == Kind.TIMEOUT or self._worth_retrying(error)
+            except BaseException as second:  # the user's retry_on failed: that is what is wrong now
+                return self.judge(position, item, second, self.note(position, item, second, Kind.RAISED))
+            if again:
+                return self.done(position, finished=True, retry=note, retried=1)
         return self.judge(position, item, error, note)
 
     def judge(self, position: int, item: Any, error: BaseException, note: Note) -> Done | None:

@@ -312,6 +312,26 @@ def test_retry_on_says_what_is_worth_another_try(where, retry_on, tmp_path):
         Pipeline([2], **where).task(FailsFirst(tmp_path, 1), retries=1, retry_on=ZeroDivisionError).wait_for_result()
 
 
+def slip(error):
+    return error.code == 5
+
+
+async def divide_later(item):
+    return 1 // item
+
+
+@pytest.mark.parametrize("function", [lambda item: 1 // item, divide_later])
+@each_engine
+def test_a_retry_on_that_fails_is_the_items_failure(where, function):
+    """What the predicate raised is the cause, beside what the function raised, and other items are not touched."""
+    dividing = Pipeline([1, 0, -1], **where).task(function, retries=1, retry_on=slip)
+    with pytest.raises(StageError, match=r"item 1 0: AttributeError: .* has no attribute 'code'$") as caught:
+        dividing.wait_for_result()
+    assert type(caught.value.__cause__) is AttributeError
+    assert "ZeroDivisionError" in caught.value.traceback_text
+    assert dividing.options(on_error="skip").wait_for_result() == [1, -1]
+
+
 @in_threads
 def test_a_waiting_retry_holds_no_worker(where, tmp_path):
     """With one worker, later items are run while an earlier one waits for its next attempt; order is kept all the same."""
