@@ -257,6 +257,10 @@ class Stage:
         """Return the name of the user's function, ``""`` without one."""
         return ""
 
+    def checked(self, result: Any) -> Any:
+        """Return what the user's function gave, or ``on_error`` in its place, as ``Arity.ROUTED`` describes it; raises what is wrong."""
+        return result
+
     def make(self, context: Context) -> Running:
         """Build the running half, in the worker (or, opaque, wherever it is hosted)."""
         raise NotImplementedError

@@ -49,16 +49,7 @@ class Split(FunctionStage):
         assert self.n is not None
         return self.n
 
-    def make(self, context: Context) -> ItemTransform:
-        return applying(self._route_async if self.is_async else self._route)
-
-    def _route(self, item: Any) -> tuple[Any, ...]:
-        return self._checked(self.fn(item))
-
-    async def _route_async(self, item: Any) -> tuple[Any, ...]:
-        return self._checked(await self.fn(item))
-
-    def _checked(self, values: Any) -> tuple[Any, ...]:
+    def checked(self, values: Any) -> tuple[Any, ...]:
         if values is DROP:
             return (DROP,) * self.outlets
         if not isinstance(values, (tuple, list)):
@@ -66,6 +57,15 @@ class Split(FunctionStage):
         if len(values) != self.outlets:
             raise ValueError(f"split has {self.outlets} outlets, the function returned {len(values)} values: {reprlib.repr(values)}")
         return tuple(values)
+
+    def make(self, context: Context) -> ItemTransform:
+        return applying(self._route_async if self.is_async else self._route)
+
+    def _route(self, item: Any) -> tuple[Any, ...]:
+        return self.checked(self.fn(item))
+
+    async def _route_async(self, item: Any) -> tuple[Any, ...]:
+        return self.checked(await self.fn(item))
 
 
 def _annotated(fn: Any) -> int | None:

@@ -214,7 +214,7 @@ class TicketRun:
         if replacement is None or replacement is DROP or merged:
             self.lose(position)
         elif self.spec.stage.arity is Arity.ROUTED:
-            self.emit_routed(position, item, replacement)
+            self.emit_routed(position, item, self.spec.stage.checked(replacement))
         elif self.lined:
             self.outputs.encoders[0].add(replacement)
         else:

@@ -238,6 +238,15 @@ def test_a_failing_function_of_a_stream_stage_costs_its_item_only(where, kind):
     assert "item 1 2" in results.errors[0]
 
 
+@pytest.mark.parametrize("replacement", [(1,), (1, 2, 3), "ab", 5])
+@each_engine
+def test_a_splits_replacement_has_a_value_for_each_outlet(where, replacement):
+    """What ``on_error`` gives for a split is checked as a result of its function: no value vanishes, and none is missed."""
+    left, right = Pipeline([0], **where).split(lambda x: 1 // x, n=2, on_error=lambda item, error: replacement)
+    with pytest.raises(StageError, match=r"split function returns a tuple of 2 values|split has 2 outlets"):
+        Pipeline.wait_for_all_results([left, right])
+
+
 FOLDS = {
     "reduce": (lambda p: p.reduce(0, int.__add__), [4]),
     "checkpoint": (lambda p: p.checkpoint(0, int.__add__, lambda total: [total, total]), [4, 4]),
