@@ -1,6 +1,6 @@
 """Exceptions that cross a process border, whole or not at all; their text always does.
 
-    worker   dump_exception(exc) ──► bytes, if it pickles *and* unpickles into the same thing (tried here), else None
+    worker   dump_exception(exc) ──► bytes, if it pickles *and* unpickles into the same thing (tried here) and is not huge, else None
              traceback_text(exc) ──► str, with causes, contexts, groups and notes
     caller   load_exception(bytes) ──► the exception
 
@@ -24,15 +24,18 @@ from .by_value import PICKLE_ERRORS, ByValue
 
 __all__ = ["dump_exception", "load_exception", "shorten", "traceback_text"]
 
+MOST = 1 << 20  # bytes of an exception; more lets larger ones arrive whole, less lets more of them into a message (64 MiB of header)
 HALF = 1 << 16  # characters of a text that are kept at its head, and as many at its tail: the cause may stand at either
 
 
 def dump_exception(exc: BaseException, by_value: ByValue | None = None) -> bytes | None:
-    """Pickle an exception of any kind; ``None`` where it would not arrive as it is."""
+    """Pickle an exception of any kind; ``None`` where it would not arrive as it is, or is too large for a message among others."""
     by_value = ByValue() if by_value is None else by_value
     for dump in (_dump_plainly, _dump_whole):
         try:
             data = dump(exc, by_value)
+            if len(data) > MOST:
+                return None
             copy = pickle.loads(data)
         except BaseException:  # users' __reduce__, __init__ and __setstate__ run here, and may raise anything, SystemExit too
             continue

@@ -205,7 +205,7 @@ class TicketRun:
         if policy in ("raise", "call"):
             return self.done(position, finished=True, note=note)
         if policy != "skip":
-            self.failures.append(note)
+            self.failures.append(note._replace(exception=None))  # many are told at once, and only their texts are kept
         return None
 
     def _replace(self, position: int, item: Any, replacement: Any) -> None:
@@ -230,21 +230,15 @@ class TicketRun:
         outlet = self.spec.stage.outlets
         if not self.outputs.read[outlet]:
             return False
-        failure = Failure(item, note.index, note.stage, error, note.traceback, note.attempts, note.emitted).carried_by(note.exception)
+        failure = Failure(item, note.index, note.stage, error, note.traceback, note.attempts, note.emitted)
         origin = self.origin(position)
         try:
-            self.outputs.add(outlet, failure, origin)
-        except BaseException:  # the item or its exception cannot be pickled: its text can
-            self._branch_in_words(outlet, failure, note, origin)
+            self.outputs.add(outlet, failure_without_exception(failure, note), origin)
+        except BaseException:  # the item cannot be pickled: its text can
+            self.outputs.add(outlet, failure_without_objects(failure, note), origin)
         self.lose(position)
         self.used += 1
         return True
-
-    def _branch_in_words(self, outlet: int, failure: Failure[Any], note: Note, origin: Origins) -> None:
-        try:
-            self.outputs.add(outlet, failure_without_exception(failure, note), origin)
-        except BaseException:  # it is the item
-            self.outputs.add(outlet, failure_without_objects(failure, note), origin)
 
     def _worth_retrying(self, error: BaseException) -> bool:
         retry_on = self.spec.stage.config.retry_on

@@ -41,6 +41,36 @@ class UnreadableText(Exception):
         raise RuntimeError("not even its text")
 
 
+class Response(TwoWords):
+    """Cannot be rebuilt by its own ``__init__``, and is larger than what a message holds."""
+
+    def __init__(self, word, size):
+        super().__init__(word, "too much")
+        self.body = bytearray(size)
+
+
+def respond(item):
+    if item in (1, 2):
+        raise Response("word", 65 << 20 if item == 1 else 1 << 20)
+    return item
+
+
+@each_engine
+def test_a_huge_exception_arrives_in_words(where):
+    """It costs its item only, and is told by its type, text and traceback, raised, collected or handed out by a branch."""
+    responding = Pipeline(range(4), **where).task(respond)
+    with pytest.raises(StageError, match=r"item 1 1: .*Response: word") as caught:
+        responding.wait_for_result()
+    assert "in respond" in caught.value.traceback_text
+    results = responding.options(on_error="collect").wait_for_result()
+    assert results == [0, 3]
+    assert len(results.errors) == 2
+    good, bad = Pipeline(range(4), **where).task(respond, on_error="branch")
+    good, failures = Pipeline.wait_for_all_results([good, bad])
+    assert good == [0, 3]
+    assert [(failure.item, type(failure.exception)) for failure in failures] == [(1, StageError), (2, StageError)]
+
+
 class Neither:
     def __bool__(self):
         raise ValueError("ambiguous")

@@ -11,7 +11,7 @@ import pytest
 
 from olympipe_ng.errors import StageError
 from olympipe_ng.transport.by_value import ByValue
-from olympipe_ng.transport.exceptions import dump_exception, load_exception, shorten, traceback_text
+from olympipe_ng.transport.exceptions import MOST, dump_exception, load_exception, shorten, traceback_text
 from tests.transport.peer import Peer
 
 
@@ -101,6 +101,12 @@ def test_an_exception_that_would_not_arrive_is_none():
     assert dump_exception(ValueError(threading.Lock())) is None
     assert type(load_exception(dump_exception(CannotRebuild("x")))) is CannotRebuild
     assert load_exception(b"nonsense") is None
+
+
+def test_a_huge_exception_is_none():
+    """A message has room for many exceptions, not for one that holds a file."""
+    assert dump_exception(ValueError("big", bytes(MOST))) is None
+    assert load_exception(dump_exception(ValueError("large", bytes(MOST - 1000)))).args[0] == "large"
     assert load_exception(pickle.dumps("no exception")) is None
 
 
