@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from .statistics import Statistics
 
 asyncio = lazy("asyncio")
+futures = lazy("concurrent.futures")
 _report = lazy("olympipe_ng.report")
 
-__all__ = ["Results", "Run", "RunReport", "collect", "start_run"]
+__all__ = ["Results", "Run", "RunReport", "aside", "collect", "start_run"]
 
 T = TypeVar("T")
 
@@ -113,10 +114,10 @@ class Run(Generic[T]):
         core = self._core
         core.sinks[k].iterated = True
         core.throw_away_others()
-        while (frame := await asyncio.to_thread(core.next_frame, k)) is not None:
+        while (frame := await aside(core.next_frame, k)) is not None:
             for item in core.items(k, frame):
                 yield item
-        await asyncio.to_thread(core.end_of_sink, k)
+        await aside(core.end_of_sink, k)
 
     # ------------------------------------------------------------------------------------------------------- the whole
 
@@ -213,6 +214,15 @@ class Run(Generic[T]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+
+async def aside(wait: Callable[..., Any], *args: Any) -> Any:
+    """Wait on a thread of this call's own: the event loop's executor has few, and what is waited for may need them."""
+    executor = futures.ThreadPoolExecutor(1, "olympipe_ng await")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, wait, *args)
+    finally:
+        executor.shutdown(wait=False)
 
 
 def start_run(sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = (), nested: bool = False) -> Run[Any]:

@@ -168,9 +168,9 @@ class Terminals(Building[T_co]):
         try:
             async for item in run.asink(0):
                 yield item
-            await loop.run_in_executor(None, run._finish)
+            await running.aside(run._finish)
         finally:
-            await loop.run_in_executor(None, run.stop)  # not here: an async source may need this loop to close
+            await running.aside(run.stop)  # not here: an async source may need this loop to close
 
     def preview(self, n: int = 3) -> list[T_co]:
         """Evaluate the first ``n`` results in this process, with nothing started: to try out a chain as it is written.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -186,3 +187,21 @@ def test_a_run_can_be_iterated_asynchronously(where):
             return [item async for item in run]
 
     assert run(main()) == list(range(10))
+
+
+def test_async_loops_leave_the_executor_of_the_event_loop_to_their_sources():
+    """As many as its threads wait for results, and the sources need one of those threads to give any."""
+
+    async def read(x):
+        for item in range(x, x + 3):
+            yield await asyncio.to_thread(abs, item)
+
+    async def collect(x):
+        return [item async for item in Pipeline(lambda: read(x), engine="thread").task(abs)]
+
+    async def main():
+        with ThreadPoolExecutor(1) as executor:
+            asyncio.get_running_loop().set_default_executor(executor)
+            return await asyncio.wait_for(asyncio.gather(collect(0), collect(10)), TIMEOUT)
+
+    assert asyncio.run(main()) == [[0, 1, 2], [10, 11, 12]]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import itertools
 import os
 import signal
+import sys
 import time
 
 import psutil
 import pytest
 
-from olympipe_ng import Pipeline
-from olympipe_ng.engines.process import children
+from olympipe_ng import InternalError, Pipeline, StageTimeout
+from olympipe_ng.engines.process import children, client, starting
+from olympipe_ng.transport.wire import channel_pair
 
+TIMEOUT = 20
 FDS = "/proc/self/fd"
 
 
@@ -70,6 +75,64 @@ def test_a_killed_template_is_replaced(tmp_path):
 
     pipeline = Pipeline(source, start_method="forkserver", queue_size=4, progress=False)
     assert pipeline.task(die_once).task(str).wait_for_result() == [str(x) for x in range(20)]
+
+
+SLOW_MODULE = """
+import os, time
+if os.getpid() != int(os.environ["CALLER"]):
+    time.sleep(60)
+def same(x):
+    return x
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_module_that_hangs_in_a_clean_process_is_bounded_by_setup_timeout(method, tmp_path, monkeypatch):
+    """Also where that is the template, before there is a worker to be killed."""
+    (tmp_path / f"hangs_elsewhere_{method}.py").write_text(SLOW_MODULE)
+    monkeypatch.setenv("CALLER", str(os.getpid()))
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(f"hangs_elsewhere_{method}")
+    began = time.monotonic()
+    with pytest.raises(StageTimeout, match="setup_timeout"):
+        Pipeline(range(3), start_method=method, progress=False).task(module.same, setup_timeout=0.5).wait_for_result()
+    assert time.monotonic() - began < 30
+
+
+def test_an_interrupt_does_not_end_an_interpreter_of_ours_that_is_starting():
+    """Ctrl-C goes to the whole group; what it means is the caller's to decide."""
+    ours, theirs = channel_pair()
+    child = starting.exec_child("supervisor", theirs.fileno(), tuple(sys.path))
+    child.send_signal(signal.SIGINT)
+    theirs.close()
+    ours.close()
+    assert child.wait(TIMEOUT) == 1  # nobody was there to say what to supervise
+
+
+def test_a_child_of_the_users_that_was_forked_meanwhile_does_not_hide_the_supervisors_end(monkeypatch):
+    """Another thread may fork between two steps of a start; its child holds the run's socket."""
+    children_of_mine = []
+
+    def fork_and_go_on(*given):
+        pid = os.fork()
+        if not pid:
+            signal.pause()
+        children_of_mine.append(pid)
+        return take_settings(*given)
+
+    take_settings = client.take_settings
+    monkeypatch.setattr(client, "take_settings", fork_and_go_on)
+    try:
+        with Pipeline(itertools.count, start_method="fork", progress=False).task(abs).start() as run:
+            items = iter(run)
+            next(items)
+            os.kill(run._core.engine._pid, signal.SIGKILL)
+            with pytest.raises(InternalError, match="died"):
+                list(items)
+    finally:
+        for pid in children_of_mine:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def end_with(status):

@@ -14,6 +14,7 @@ import pytest
 import olympipe_ng
 from olympipe_ng import Pipeline, StageError
 from olympipe_ng.engines.process import nursery
+from olympipe_ng.engines.process import protocol as p
 
 WAYS = {"start_method": "forkserver", "progress": False}
 
@@ -43,6 +44,22 @@ def test_runs_share_an_interpreter_and_nothing_else():
         warm = warm_pid()
     assert not psutil.pid_exists(warm)
     assert "olympipe warm" not in run(family)[0][1]
+
+
+def test_the_end_of_a_run_is_told_once(monkeypatch):
+    """A second word would wait until the nursery has imported what the run needed."""
+    told = []
+    ask = nursery.Nursery.ask
+
+    def note_and_ask(self, header, fds=()):
+        told.append(header[0])
+        return ask(self, header, fds)
+
+    monkeypatch.setattr(nursery.Nursery, "ask", note_and_ask)
+    with olympipe_ng.keep_warm():
+        run(family)
+        run(family)
+    assert told.count(p.REAP) == 2
 
 
 def remember(x):

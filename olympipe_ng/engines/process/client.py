@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...errors import GraphError
@@ -28,7 +28,7 @@ from ...transport.by_value import ByValue
 from ...transport.encoding import Encoded
 from ...transport.explain import explain_unpicklable
 from ...transport.importable import Stock, take_stock
-from ...transport.wire import Channel, channel_pair
+from ...transport.wire import Channel, Message, channel_pair
 from ..codecs import EncodedCodec
 from ..contract import Delivered, Job
 from . import protocol as p
@@ -40,6 +40,7 @@ from .heap import kept_by_each
 from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, is_address_space_limited, warn_of_size
 from .logs import LogDesk
 from .nursery import Birth, beget
+from .poller import Poller
 from .shared import SharedMemory
 from .starting import ForkStarter, choose_method, exec_child, take_settings
 from .supervisor import supervise
@@ -205,7 +206,7 @@ class ProcessEngine:
         channel = self._channel
         assert channel is not None
         try:
-            while (message := channel.receive()) is not None:
+            for message in self._messages(channel):
                 self._take(*message)
         except BaseException:  # a bug of ours: the user must learn of it rather than wait
             self._end(Note(Kind.INTERNAL, summary=f"the I/O thread failed\n{traceback.format_exc()}"), "", self._answer)
@@ -220,6 +221,25 @@ class ProcessEngine:
             self._host.finish_run(note, "", self._answer)
         if self._birth is None:
             self._reap()
+
+    def _messages(self, channel: Channel) -> Iterator[Message]:
+        """Give what the supervisor says until its socket ends, or it does: a child that another thread of the user's forked while this run
+        began may hold the socket's other end."""
+        poller = Poller()
+        poller.watch(channel.fileno(), lambda mask: None)
+        ended: list[int] = []
+        pidfd = poller.watch_pid(self._pid, ended.append)
+        try:
+            while not channel.closed:
+                poller.wait(None)
+                yield from channel.receive_nowait()
+                if ended:
+                    while messages := channel.receive_nowait():
+                        yield from messages
+                    return
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
 
     def _take(self, header: tuple[Any, ...], payload: memoryview) -> None:
         kind, host = header[0], self._host
@@ -284,8 +304,9 @@ class ProcessEngine:
 
     def _reap(self) -> None:
         pid = self._pid
-        if self._birth is not None:
-            self._birth.reap(() if self._failed else self._modules)
+        birth, self._birth = self._birth, None
+        if birth is not None:
+            birth.reap(() if self._failed else self._modules)
         elif self._process is not None:
             self._process.wait()
         elif pid:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 from ...failures import Note
 from ...transport.wire import Channel
@@ -37,10 +38,12 @@ class WorkerRecord:
         self.lost_at: float | None = None  # its socket has ended
         self._lanes = lanes
 
-    def kill(self) -> None:
-        if self.pid is not None and self.status is None:
+    def kill(self, bearers: Iterable[int] = ()) -> None:
+        """Kill it; while it is not born yet, who was to bear it, and is busy in the user's modules."""
+        pids = bearers if self.pid is None else [self.pid] if self.status is None else []
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def reap(self) -> bool:
         """Fetch the exit status; ``False`` if it is not there yet."""

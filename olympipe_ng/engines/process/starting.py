@@ -13,6 +13,7 @@ be guessed: by the libraries that are loaded, and by its name, which those three
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -195,7 +196,11 @@ def exec_child(role: str, fd: int, path: tuple[str, ...], *, blas_threads: int =
     code = f"import sys; sys.path[:] = {list(path)!r}; from olympipe_ng.engines.process.boot import {role}; {role}({fd})"
     flags = subprocess._args_from_interpreter_flags()
     command = [sys.executable, *flags, "-c", code]
-    return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until ``enter_child``: Ctrl-C is the caller's
+    try:
+        return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def adopt_channel(fd: int) -> Channel:

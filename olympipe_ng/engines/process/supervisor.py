@@ -170,7 +170,10 @@ class Supervisor(Driver):
         self._poller.watch(starter.template.fileno(), self._from_template)
         for worker in [worker for worker in self._workers.values() if worker.pid is None]:
             self._forget(worker)
-            self.events.append(m.WorkerDied(worker.number, self._obituary(worker), killed=True))
+            if worker.told_to_stop and worker.late_note is None:
+                self.events.append(m.WorkerGone(worker.number))
+            else:
+                self.events.append(m.WorkerDied(worker.number, worker.late_note or self._obituary(worker), killed=True))
 
     def _from_worker(self, worker: WorkerRecord) -> None:
         if worker.channel.closed:
@@ -263,7 +266,7 @@ class Supervisor(Driver):
         for worker in list(self._workers.values()):
             if worker.kill_at is not None and worker.kill_at <= now:
                 worker.kill_at = None
-                worker.kill()
+                worker.kill(self._starter.helpers)
             if worker.lost_at is not None and now > worker.lost_at:
                 self._died(worker)
 
@@ -348,7 +351,7 @@ class Supervisor(Driver):
         worker = self._workers.get(command.worker)
         if worker is not None:
             worker.late_note = command.note
-            worker.kill()
+            worker.kill(self._starter.helpers)
 
     def deliver(self, command: m.Deliver) -> None:
         payload = self._depot.for_caller(self._caller, command.frame.payload.cut(command.lo, command.hi))
