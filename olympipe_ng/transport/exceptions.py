@@ -1,7 +1,8 @@
 """Exceptions that cross a process border, whole or not at all; their text always does.
 
-    worker   dump_exception(exc) ──► bytes, if it pickles *and* unpickles into the same thing (tried here) and is not huge, else None
-             traceback_text(exc) ──► str, with causes, contexts, groups and notes
+__all__ = ["dump_exception", "load_exception"]
+
+MOST = 1 << 20  # bytes of an exception; more lets larger ones arrive whole, less lets more of them into a message (64 MiB of header)
     caller   load_exception(bytes) ──► the exception
 
 Pickle rebuilds an exception by calling its class with ``args``: an ``__init__`` of two parameters fails so, and one that words the message
@@ -16,16 +17,14 @@ from __future__ import annotations
 import contextlib
 import io
 import pickle
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from .by_value import PICKLE_ERRORS, ByValue
 
-__all__ = ["dump_exception", "load_exception", "shorten", "traceback_text"]
+__all__ = ["dump_exception", "load_exception"]
 
 MOST = 1 << 20  # bytes of an exception; more lets larger ones arrive whole, less lets more of them into a message (64 MiB of header)
-HALF = 1 << 16  # characters of a text that are kept at its head, and as many at its tail: the cause may stand at either
 
 
 def dump_exception(exc: BaseException, by_value: ByValue | None = None) -> bytes | None:
@@ -110,24 +109,3 @@ def _restore(exc: BaseException, state: dict[str, Any]) -> None:
 
 def _builtin_base(kind: type[BaseException]) -> Any:
     return next(base for base in kind.__mro__ if base.__module__ == "builtins")
-
-
-# ------------------------------------------------------------------------------------------------------------------- text
-
-
-def traceback_text(exc: BaseException, skip: int = 0) -> str:
-    """Return the traceback with all that is chained to it; ``skip`` leaves out that many outermost frames (the engine's)."""
-    trace = exc.__traceback__
-    for _ in range(skip):
-        trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
-    try:
-        return shorten("".join(traceback.format_exception(type(exc), exc, trace)))
-    except Exception:  # users' __str__, __repr__ and attributes are asked here
-        return f"{type(exc).__module__}.{type(exc).__qualname__}: {shorten(_text(exc))}\n"
-
-
-def shorten(text: str, half: int = HALF) -> str:
-    """Return a text whole if it is short enough, else its head and its tail."""
-    if len(text) <= 2 * half:
-        return text
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"

@@ -11,7 +11,7 @@ import pytest
 
 from olympipe_ng.errors import StageError
 from olympipe_ng.transport.by_value import ByValue
-from olympipe_ng.transport.exceptions import MOST, dump_exception, load_exception, shorten, traceback_text
+from olympipe_ng.transport.exceptions import MOST, dump_exception, load_exception
 from tests.transport.peer import Peer
 
 
@@ -129,40 +129,3 @@ def test_a_local_exception_comes_home_as_the_callers_own():
         back = load_exception(peer.ask(1)[0])
         assert type(back) is Local
         assert (back.args, back.b) == ((1,), 2)
-
-
-def raise_chain():
-    try:
-        try:
-            raise KeyError("root")
-        except KeyError as error:
-            raise OSError("middle") from error
-    except OSError:
-        raise ValueError("top")  # noqa: B904
-
-
-def test_the_text_has_the_whole_chain():
-    """Causes and contexts are told, outermost last."""
-    with pytest.raises(ValueError, match="top") as caught:
-        raise_chain()
-    text = traceback_text(caught.value)
-    assert text.index("KeyError: 'root'") < text.index("direct cause") < text.index("OSError: middle") < text.index("ValueError: top")
-    assert "in test_the_text_has_the_whole_chain" in text
-    assert "in test_the_text" not in traceback_text(caught.value, skip=1)
-    assert "ValueError: top" in traceback_text(caught.value, skip=99)
-
-
-def test_a_long_message_is_kept_whole():
-    """A message of 64 KB is told in full; of a longer one the head and the tail."""
-    assert ("E" * 65_000 + "CAUSE") in traceback_text(ValueError("E" * 65_000 + "CAUSE"))
-    text = traceback_text(ValueError("HEAD" + "E" * 10**6 + "CAUSE"))
-    assert len(text) < 140_000
-    assert "HEAD" in text
-    assert "CAUSE" in text
-    assert "characters left out" in text
-    assert shorten("abcdef", 2) == "ab\n... 2 characters left out ...\nef"
-
-
-def test_an_exception_that_cannot_speak_still_has_a_text():
-    """Its type's name at the least."""
-    assert "CannotSpeak" in traceback_text(CannotSpeak("x"))
