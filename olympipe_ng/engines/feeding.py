@@ -69,7 +69,6 @@ class Feeder:
         self._drawn = 0  # items drawn
         self._kept = 0  # items shipped or about to be
         self._failures: list[Note] = []
-        self._indices: list[int] = []  # of kept items, where some were left out
         self._first = 0  # number of the first item in the encoder
         self._began = 0.0
         self._hungry = False

@@ -46,7 +46,6 @@ class Edge:
         self.promised = 0
         self.unstarted = 0
         self.pushed = 0
-        self.pushed_bytes = 0
         self.cancelled = 0
         self.growth = 0
         self.fresh: deque[Chunk] = deque()  # what came since it grew, and may be spilled
@@ -129,7 +128,6 @@ class Edge:
         self.queued += frame.count
         self.queued_bytes += frame.nbytes
         self.pushed += frame.count
-        self.pushed_bytes += frame.nbytes
         frame.uses += 1
         self._measure(frame)
 

@@ -273,7 +273,7 @@ class Dispatch(NamedTuple):
     lo: int
     hi: int
     origins: Origins = NO_ORIGINS
-    allowance: int = 0  # outputs it may give before it waits for a Grant; 0: as many as there are items
+    allowance: int = 0  # outputs it may give before it waits for a Grant; -1: as many as there are items
     attempt: int = 0  # failed attempts of the item before this one
     patience: float = 0.0  # seconds after which to give the rest back, others could take it; 0: never
     hurry: bool = True  # somebody has nothing to do until it gives something: tell of what is finished soon

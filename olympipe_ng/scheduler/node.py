@@ -146,7 +146,7 @@ class Worker:
         self.served = 0
         self.worn = False  # it says that it has grown too large
         self.retiring = False
-        self.killed: Any = None  # the note of the time-out it was killed for
+        self.killed: Any = None  # the ticket whose time-out it was killed for
 
     @property
     def running(self) -> list[Ticket]:

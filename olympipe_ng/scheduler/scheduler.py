@@ -2,7 +2,7 @@
 
     engine: frames, ends, results, deaths, time ──events──► Scheduler ──commands──► engine: dispatch, deliver, pull, start, stop
 
-No process, socket, thread or clock; ``now`` comes with each event. ``handle_all`` is the only method that changes anything. What an event
+No process, socket, thread or clock; ``now`` comes with each event. ``start`` and ``handle_all`` alone change anything. What an event
 means is the table in ``_TABLE``; after it, every node that something has happened to is looked at again, until nothing more can be given
 out.
 

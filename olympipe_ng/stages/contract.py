@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -64,13 +64,11 @@ class Arity(enum.Enum):
 
 
 class Fate(enum.Enum):
-    """What became of an input item that was not passed on; the columns of the ledger."""
+    """What a stage may say became of an input item that it did not pass on; the worker counts what failed, and what nobody reads."""
 
     FILTERED = "filtered"
     DROPPED = "dropped"  # latest, unique, split, rejoin
-    FAILED = "failed"
     UNPAIRED = "unpaired"  # zip's rest
-    UNREAD = "unread"
     CANCELLED = "cancelled"  # after limit, a timeout or a stop
 
 
@@ -264,11 +262,3 @@ class Stage:
     def make(self, context: Context) -> Running:
         """Build the running half, in the worker (or, opaque, wherever it is hosted)."""
         raise NotImplementedError
-
-    def check(self) -> None:
-        """Raise ``GraphError`` for what only the finished graph can tell."""
-
-
-def empty() -> Iterator[Emission]:
-    """Yield nothing: for transforms that only collect."""
-    return iter(())

@@ -1,6 +1,6 @@
 """One ticket being run: outputs, fates, failures and times, gathered until they are told.
 
-    for each item:   succeeded(...) or failed(...)          both say what became of it
+    for each item:   emit_...(...) or failed(...)           both say what became of it
     now and then:    done(upto) ──► Done                    a prefix: its elders need not wait for the rest
 
 Failures end in one of the stage's policies here, and nowhere else: tried again (by the scheduler, who knows the time), raised, skipped,

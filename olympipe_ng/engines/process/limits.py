@@ -24,7 +24,6 @@ units = lazy("olympipe_ng.units")
 __all__ = ["check_descriptors", "hold_standard", "is_address_space_limited", "warn_of_size"]
 
 PER_WORKER = 4  # in the supervisor: its socket, its pidfd, its control page, a segment of its memory
-PER_WORKER_AT_CALLER = 1  # a segment of its memory
 OWN = 24  # streams, sockets, pollers and pipes of a process of ours
 LARGE_CLOSURE = 10_000_000  # bytes; less is pickled in no time
 

@@ -32,7 +32,6 @@ CLOSE_SECONDS = 1.0  # for what waits at the end of a run
 LINE = 1 << 16  # characters of a line that never ends, before they are passed on
 
 Send = Callable[..., object]
-FIELDS = ("name", "levelno", "pathname", "lineno", "msg", "func", "sinfo")
 
 
 # ----------------------------------------------------------------------------------------------------------- in the worker

@@ -1,9 +1,13 @@
 """The messages of the star, as headers of plain data and payload segments.
 
     caller ──► supervisor    SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, GATHER
-    caller ◄── supervisor    DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, STATISTICS, FINISH, DEFINE
+    caller ◄── supervisor    DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, STATISTICS, FINISH, CRASH, DEFINE, LOG, PRINT
     worker ◄── supervisor    SETUP, DISPATCH, GRANT, CANCEL, STOP, DEFINE
     worker ──► supervisor    PAGE, READY, SETUP_FAILED, DONE, WORN, CLOSING, GONE, WARN, LOG, PRINT, DEFINE
+    supervisor ──► template  FORK; answered with FORKED: who forks the workers of a run
+    caller ──► nursery       BEGIN, REAP; each answered with NURSED: who begets supervisors
+    arena ──► its keeper     SEGMENT, LENT, RETURNED, MAPPED, FETCH: from the caller and each worker to the supervisor
+    arena ◄── its keeper     SEGMENT, ACCEPT, FREE, FETCHED, RETIRED
 
 The supervisor reads headers (``marshal``, no user code) and passes payloads on as they are. Named tuples travel as plain tuples and are
 named again here, and only here.

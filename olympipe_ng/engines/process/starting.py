@@ -176,13 +176,11 @@ class SpawnStarter:
     def __init__(self, graph: bytes, settings: Settings) -> None:
         self._graph = graph
         self._settings = settings
-        self._processes: dict[int, Any] = {}
 
     def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
         mine, theirs = channel_pair()
         process = exec_child("worker", theirs.fileno(), self._settings.path, blas_threads=self._settings.blas_threads)
         theirs.close()
-        self._processes[process.pid] = process
         process.returncode = 0  # reaped by the supervisor, by pid
         mine.queue((p.SETUP, worker, node, number, os.getpid(), tuple(self._settings)), [self._graph])
         return mine, process.pid
