@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from .callables import check_plain
 from .errors import GraphError
 from .lazy import lazy
 
@@ -370,14 +371,16 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 
 
 def _check_on_error(value: Any, words: tuple[str, ...], *, none: bool) -> None:
-    if callable(value) or (none and value is None) or _is_word(value, *words):
-        return
-    raise GraphError(f"on_error must be one of {', '.join(map(repr, words))} or a function, got {value!r}")
+    if callable(value):
+        check_plain("on_error", value)
+    elif not (none and value is None) and not _is_word(value, *words):
+        raise GraphError(f"on_error must be one of {', '.join(map(repr, words))} or a function, got {value!r}")
 
 
 def _check_retry_on(value: Any) -> None:
     kinds = value if isinstance(value, tuple) else (value,)
     if not isinstance(value, tuple) and not isinstance(value, type) and callable(value):
+        check_plain("retry_on", value)
         return
     if not kinds or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         raise GraphError(f"retry_on must be exception types or a function, got {value!r}")

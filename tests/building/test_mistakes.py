@@ -19,6 +19,10 @@ class Model:
         return x
 
 
+async def repair(item, error):
+    return item
+
+
 MISTAKES = {
     "a count of 0": (lambda: numbers.task(abs, count=0), "count must be >= 1, got 0"),
     "a positional count of 0": (lambda: numbers.task(abs, 0), "count must be >= 1, got 0"),
@@ -49,6 +53,9 @@ MISTAKES = {
     "a misspelt run option": (lambda: numbers.options(engin="inline"), "unknown option 'engin'; did you mean 'engine'?"),
     "a wrong on_error": (lambda: numbers.task(abs, on_error="ignore"), "on_error must be one of"),
     "on_error='branch' for all": (lambda: Pipeline([1], on_error="branch"), "on_error must be one of"),
+    "an async on_error": (lambda: numbers.task(abs, on_error=repair), "on_error needs a plain function, 'repair' is async"),
+    "an async on_error for all": (lambda: Pipeline([1], on_error=repair), "on_error needs a plain function, 'repair' is async"),
+    "an async retry_on": (lambda: numbers.task(abs, retry_on=repair), "retry_on needs a plain function, 'repair' is async"),
     "an unknown engine": (lambda: Pipeline([1], engine="gpu"), "engine must be one of"),
     "a string as source": (lambda: Pipeline("photos"), "did you mean ['photos']?"),
     "a number as source": (lambda: Pipeline(7), "a source is an iterable"),
