@@ -8,14 +8,13 @@ Considered and refused: nineteen parameters on each of thirty methods.
 
 from __future__ import annotations
 
-import math
-import operator
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from .callables import check_plain
+from .checks import set_int, set_number
 from .errors import GraphError
 from .lazy import lazy
 
@@ -36,11 +35,7 @@ __all__ = [
     "RunOptions",
     "StageConfig",
     "StageOptions",
-    "check_int",
-    "check_number",
     "run_config",
-    "set_int",
-    "set_number",
     "stage_config",
 ]
 
@@ -295,59 +290,6 @@ def _check_names(kind: type, given: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
             raise GraphError(f"unknown option {name!r}{hint}")
-
-
-def check_int(name: str, value: Any, *, minimum: int | None, none: bool = False, also: str = "") -> Any:
-    """Return ``value`` as a plain ``int``; ``GraphError`` unless it is a whole number of at least ``minimum``."""
-    if none and value is None:
-        return None
-    number = None if isinstance(value, bool) else _whole(value)
-    if number is None:
-        what = "a whole number" + (f" >= {minimum}" if minimum is not None else "")
-        raise GraphError(f"{name} must be {what}{' ' + also if also else ''}, got {value!r}")
-    if minimum is not None and number < minimum:
-        raise GraphError(f"{name} must be >= {minimum}, got {value!r}")
-    return number
-
-
-def _whole(value: Any) -> int | None:
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def check_number(name: str, value: Any, *, minimum: float | None = None, above: float | None = None, none: bool = False) -> Any:
-    """Return ``value`` as a plain number; ``GraphError`` unless it is one, not nan, of at least ``minimum`` or above ``above``."""
-    if none and value is None:
-        return None
-    number = math.nan if isinstance(value, bool) or not hasattr(value, "__float__") else _plain(value)
-    if math.isnan(number):
-        raise GraphError(f"{name} must be a number, got {value!r}")
-    if minimum is not None and number < minimum:
-        raise GraphError(f"{name} must be >= {minimum:g}, got {value!r}")
-    if above is not None and number <= above:
-        raise GraphError(f"{name} must be > {above:g}, got {value!r}")
-    return number
-
-
-def _plain(value: Any) -> float:
-    """Return a plain number; an ``int`` stays what it is, as the user wrote it, what is none becomes nan."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):  # an array of several; more than any clock can count
-        return math.nan
-    return value if type(value) is int else number
-
-
-def set_int(described: object, name: str, *, minimum: int | None, none: bool = False, also: str = "") -> None:
-    """Check a field of a frozen record, and make it a plain ``int``: one of NumPy's wraps around, and reaches other processes as bytes."""
-    object.__setattr__(described, name, check_int(name, getattr(described, name), minimum=minimum, none=none, also=also))
-
-
-def set_number(described: object, name: str, *, minimum: float | None = None, above: float | None = None, none: bool = False) -> None:
-    """Check a field of a frozen record, and make it a plain number."""
-    object.__setattr__(described, name, check_number(name, getattr(described, name), minimum=minimum, above=above, none=none))
 
 
 def _check_name(value: Any) -> None:

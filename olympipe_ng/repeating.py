@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from .checks import check_int
 from .graph import Node, Outlet, Source, declared_here, reachable
 from .lazy import lazy
-from .options import RunConfig, check_int
+from .options import RunConfig
 from .readers import Reader
 from .sources import Opener, open_source, under
 from .stages.contract import Stage

@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from .building.base import Building, T_co, building
+from .checks import check_int
 from .errors import GraphError
 from .lazy import lazy
-from .options import check_int
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "olympipe_ng"
 
 LAYERS = [
-    ["errors", "callables", "drop", "lazy", "loops", "machine", "units"],
+    ["errors", "callables", "checks", "drop", "lazy", "loops", "machine", "units"],
     ["options", "origins"],
     ["stages", "transport", "failures", "current"],
     ["graph"],

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..checks import set_int, set_number
 from ..errors import GraphError
-from ..options import set_int, set_number
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Outbox, Waiting, batches_per_piece

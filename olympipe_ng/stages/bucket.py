@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from ..options import set_int, set_number
+from ..checks import set_int, set_number
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Stage, StreamTransform
 from .functions import check_plain, name_of

@@ -27,9 +27,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..checks import set_int
 from ..drop import DROP
 from ..errors import InternalError
-from ..options import set_int
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Outbox

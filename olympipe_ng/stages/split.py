@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..checks import set_int
 from ..drop import DROP
 from ..errors import GraphError
-from ..options import set_int
 from .contract import Arity, Context, ItemTransform
 from .functions import FunctionStage, applying, function_of
 

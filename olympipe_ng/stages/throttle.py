@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import set_number
+from ..checks import set_number
 from ..origins import Origins
 from .contract import Context, Emission, Stage, StreamTransform
 from .holding import Waiting

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..checks import set_number
 from ..errors import GraphError, StreamTimeout
-from ..options import set_number
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import set_int
+from ..checks import set_int
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import PIECE, Waiting
