@@ -113,7 +113,7 @@ class Caller(Sinks):
 
     def stop(self) -> None:
         """End now, if it has not ended."""
-        if self._has_thread(threading.current_thread()):  # the collector, at an iterator that nobody holds: it cannot wait for itself
+        if self._waits_for(threading.current_thread()):  # a signal handler, or the collector at an iterator that nobody holds
             self.abandon()
             return
         with self.changed:
@@ -137,9 +137,9 @@ class Caller(Sinks):
             if not self.engine.threaded:
                 self._clean_up()
 
-    def _has_thread(self, thread: threading.Thread) -> bool:
+    def _waits_for(self, thread: threading.Thread) -> bool:
         readers = [feeder.thread for feeder in self.feeders.values()] if self.engine.threaded else []
-        return thread in readers or thread in self.engine.threads()
+        return thread in readers or self.engine.waits_for(thread)
 
     def _clean_up(self) -> None:
         """Close what the run opened in this process; name what stays."""

@@ -83,7 +83,7 @@ class Engine(Protocol):
         """Begin; raises when processes cannot be started."""
 
     def send(self, event: Event) -> None:
-        """Tell the scheduler; from any thread of the caller, a ``Stop`` also from within the collector."""
+        """Tell the scheduler; from any thread of the caller; what a user may say, also from a signal handler or the collector."""
 
     def gather(self) -> None:
         """Take note that whoever takes the results wants all of them, and none before the others."""
@@ -91,8 +91,8 @@ class Engine(Protocol):
     def wait(self) -> None:
         """Go one step (engines without threads of their own)."""
 
-    def threads(self) -> Sequence[threading.Thread]:
-        """Return its threads in this process: the end of the run waits for them."""
+    def waits_for(self, thread: threading.Thread) -> bool:
+        """Say whether the end of the run waits for this thread, which so cannot wait for it: one of its own, or one in ``send``."""
 
     def statistics(self) -> Sequence[NodeStatistics]:
         """Return what the scheduler knows now."""

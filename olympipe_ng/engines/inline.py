@@ -65,8 +65,8 @@ class InlineEngine(LocalDriver):
         time.sleep(seconds)
         self.events.append(self.due())
 
-    def threads(self) -> Sequence[threading.Thread]:
-        return ()
+    def waits_for(self, thread: threading.Thread) -> bool:
+        return False
 
     def statistics(self) -> Sequence[NodeStatistics]:
         return take_statistics(self.scheduler.state)

@@ -61,8 +61,8 @@ class ThreadEngine(LocalDriver):
     def wait(self) -> None:
         raise AssertionError("this engine has threads of its own")
 
-    def threads(self) -> Sequence[threading.Thread]:
-        return [self._thread, *(thread for group in [*self._groups.values(), *self._left] for thread in group.threads)]
+    def waits_for(self, thread: threading.Thread) -> bool:
+        return thread is self._thread or any(thread in group.threads for group in [*self._groups.values(), *self._left])
 
     def statistics(self) -> Sequence[NodeStatistics]:
         """Ask the scheduler's thread, or look where that has ended."""

@@ -35,27 +35,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from .incoming import GONE, HEADER_BITS, MAX_DESCRIPTORS, PREFIX, Incoming, Message
+
 __all__ = ["Buffer", "Channel", "Message", "channel_pair"]
 
 Buffer = bytes | bytearray | memoryview
-Message = tuple[tuple[Any, ...], memoryview]
 
-PREFIX = struct.Struct("<QI")
-HEADER_BITS = 26  # 64 MiB of header; the 6 bits above count descriptors
 SOCKET_BUFFER = 1 << 20  # asked for, not always granted; more keeps a busy peer fed, less bounds what is in flight unseen
-RECEIVE_BUFFER = 1 << 16  # reused for small messages; one per channel, so 512 workers hold 32 MiB of it in the supervisor
-LARGE = 1 << 15  # from here on memory of its own is cheaper than a copy out of the reused buffer
 JOIN = 1 << 12  # segments below this are joined: a copy of it costs less than one more entry of an iovec
 IOV_MAX = min(1024, os.sysconf("SC_IOV_MAX")) if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16
 AT_ONCE = 1 << 22  # bytes that receive_nowait takes in one call before it lets the caller look after others
 NOWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # plain ints: an operation on enum flags costs more than a system call
 NOSIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a user who restored SIGPIPE must not die of a vanished worker
-TRUNCATED = int(getattr(socket, "MSG_CTRUNC", 0))
-MAX_DESCRIPTORS = 32
-ANCILLARY = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS) if hasattr(socket, "CMSG_SPACE") else 0
-CLOEXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, getattr(errno, "ETOOMANYREFS", errno.EAGAIN))  # the last: descriptors in flight
-GONE = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 
 
 def channel_pair() -> tuple[Channel, Channel]:
@@ -75,9 +67,10 @@ class Channel:
         self._out: deque[Buffer] = deque()
         self._out_fds: deque[tuple[int, Sequence[int], bool]] = deque()  # (position of a message's first byte, descriptors, to be closed)
         self._posted: deque[tuple[Any, ...]] = deque()
+        self._senders: set[int] = set()  # threads
         self._queued = 0  # stream position behind the last byte that was queued
         self._sent = 0
-        self._reader = _Reader(sock)
+        self._reader = Incoming(sock)
         self._poll: Any = None
         self._deaf = False  # the peer takes nothing any more
         self.closed = False
@@ -101,19 +94,31 @@ class Channel:
 
     def send(self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = ()) -> bool:
         """Send one message, waiting as long as it takes; ``False`` when the peer is gone."""
+        me = threading.get_ident()
+        self._senders.add(me)
         try:
             with self._lock:
                 self.queue(header, segments, fds)
                 self._write_all()
         finally:
             self._send_posted()
+            self._senders.discard(me)
         return not self._deaf
+
+    def is_sending(self, thread: int | None) -> bool:
+        """Say whether a thread is in the middle of a message: a signal handler asks, or the garbage collector."""
+        return thread in self._senders
 
     def post(self, header: tuple[Any, ...]) -> None:
         """Send a small message of its own, or have whoever is sending send it next: for whoever may hold the lock of this channel himself,
-        as the garbage collector may that runs in the middle of ``send``."""
+        as a signal handler may, or the garbage collector, that runs in the middle of ``send``."""
+        me = threading.get_ident()
+        outermost = me not in self._senders
+        self._senders.add(me)
         self._posted.append(header)
         self._send_posted()
+        if outermost:
+            self._senders.discard(me)
 
     def _send_posted(self) -> None:
         """Send what was posted, unless somebody holds the lock: he comes here when he has let go of it."""
@@ -297,95 +302,3 @@ def _first(pieces: Iterable[Buffer], room: int | None) -> Iterator[Buffer]:
                 return
             room -= len(piece)
         yield piece
-
-
-class _Reader:
-    """Cuts the stream into messages: what is complete waits in ``ready``."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._buffer = bytearray(RECEIVE_BUFFER)
-        self._view = memoryview(self._buffer)
-        self._begin = 0  # the unread part of the buffer
-        self._end = 0
-        self._large: memoryview | None = None  # memory of the large message that is arriving
-        self._large_head = 0
-        self._large_end = 0
-        self.ready: deque[Message] = deque()
-        self.descriptors: deque[tuple[int, ...]] = deque()
-        self.taken = 0  # bytes in all
-        self.drained = False  # the last call gave less than it asked for: nothing more is here
-
-    def close(self) -> None:
-        while self.descriptors:
-            for fd in self.descriptors.popleft():
-                os.close(fd)
-
-    def fill(self, flags: int) -> int:
-        """Take bytes from the socket once and cut what is complete; 0 at the end of the stream."""
-        room = self._view[self._end :] if self._large is None else self._large[self._large_end :]
-        try:
-            count, ancillary, got, _ = self._sock.recvmsg_into([room], ANCILLARY, flags | CLOEXEC)
-        except GONE:
-            return 0
-        self.taken += count
-        self.drained = count < len(room)
-        if ancillary or got & TRUNCATED:
-            self.descriptors.append(_descriptors(ancillary))
-            self.drained = False  # the kernel stops behind descriptors, whatever follows
-        if self._large is not None:
-            self._grow_large(count)
-        else:
-            self._end += count
-            self._cut()
-        return count
-
-    def _grow_large(self, count: int) -> None:
-        self._large_end += count
-        large = self._large
-        if large is not None and self._large_end == len(large):
-            self._large = None
-            self.ready.append((marshal.loads(large[: self._large_head]), large[self._large_head :]))
-
-    def _cut(self) -> None:
-        """Take whole messages out of the buffer; a large one moves to memory of its own."""
-        view = self._view
-        while self._end - self._begin >= PREFIX.size:
-            total, word = PREFIX.unpack_from(view, self._begin)
-            head = word & ((1 << HEADER_BITS) - 1)
-            first = self._begin + PREFIX.size
-            if total >= LARGE and self._end - first < total:
-                self._begin_large(total, head, first)
-                return
-            if self._end - first < total:
-                break
-            payload = memoryview(bytes(view[first + head : first + total]))
-            self.ready.append((marshal.loads(view[first : first + head]), payload))
-            self._begin = first + total
-        self._compact()
-
-    def _begin_large(self, total: int, head: int, first: int) -> None:
-        self._large = memoryview(bytearray(total))
-        self._large_head = head
-        here = self._end - first
-        self._large[:here] = self._view[first : self._end]
-        self._large_end = here
-        self._begin = self._end = 0
-
-    def _compact(self) -> None:
-        """Move a begun message to the front when it might not fit behind."""
-        rest = self._end - self._begin
-        if not rest:
-            self._begin = self._end = 0
-        elif len(self._buffer) - self._begin < LARGE + PREFIX.size:
-            self._buffer[:rest] = bytes(self._view[self._begin : self._end])
-            self._begin, self._end = 0, rest
-
-
-def _descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[int, ...]:
-    found: list[int] = []
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            whole = len(data) // 4
-            found += struct.unpack(f"{whole}i", data[: whole * 4])
-    return tuple(found)

@@ -6,6 +6,7 @@ import itertools
 import logging
 import queue
 import threading
+import time
 
 import pytest
 
@@ -128,3 +129,27 @@ def test_an_iterator_that_is_closed_in_a_thread_of_its_own_run_ends_the_run_with
     assert next(results) == 0
     dropped.put(results)
     assert closed.wait(TIMEOUT)
+
+
+def test_a_stop_in_the_middle_of_a_message_does_not_wait_for_itself():
+    """A signal handler may stop the run while the thread that it interrupts holds the lock of the run's socket."""
+    with Pipeline(itertools.count, start_method="fork", progress=False).task(abs).start() as run:
+        items = iter(run)
+        next(items)
+        engine = run._core.engine
+        write_all, interrupted, me = engine._channel._write_all, [], threading.get_ident()
+
+        def handle_and_write():
+            if threading.get_ident() == me and not interrupted:
+                interrupted.append(True)
+                run.pause()
+                run.stop()
+            write_all()
+
+        engine._channel._write_all = handle_and_write
+        began = time.monotonic()
+        engine.gather()
+        assert interrupted
+        for _ in items:
+            continue
+        assert time.monotonic() - began < 10

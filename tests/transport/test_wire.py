@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olympipe_ng.transport import wire
+from olympipe_ng.transport import incoming, wire
 from olympipe_ng.transport.wire import Channel, channel_pair
 
 HEADERS = st.tuples(st.integers(), st.text(max_size=20), st.binary(max_size=40), st.none() | st.booleans() | st.floats(allow_nan=False))
@@ -68,7 +68,7 @@ def test_messages_arrive_whole_however_the_stream_is_cut(messages, step):
 
 def test_a_large_message_arrives_byte_by_byte(monkeypatch):
     """A message that goes straight into memory of its own is kept between reads."""
-    monkeypatch.setattr(wire, "LARGE", 64)
+    monkeypatch.setattr(incoming, "LARGE", 64)
     test_messages_arrive_whole_however_the_stream_is_cut.hypothesis.inner_test([(("a",), [b"x" * 500]), (("b",), [b"y" * 10])], 1)
 
 

@@ -47,6 +47,8 @@ from .supervisor import supervise
 
 __all__ = ["ProcessEngine"]
 
+ORDERS = (m.Stop, m.Drain, m.Pause, m.Resume)  # of the user
+
 
 class ProcessEngine:
     """Carries out a run with processes."""
@@ -166,8 +168,8 @@ class ProcessEngine:
             self._shared.tell_lent()
             self._shared.tell_returned()
         channel = self._open_channel()
-        if isinstance(event, m.Stop) and channel is not None:
-            channel.post(p.pack_event(event))  # the collector may say it, anywhere
+        if isinstance(event, ORDERS) and channel is not None:
+            channel.post(p.pack_event(event))  # a signal handler may say it, or the collector, anywhere
         else:
             self._write(p.pack_event(event))
 
@@ -189,8 +191,8 @@ class ProcessEngine:
     def wait(self) -> None:
         raise AssertionError("this engine has a thread of its own")
 
-    def threads(self) -> Sequence[threading.Thread]:
-        return (self._thread,)
+    def waits_for(self, thread: threading.Thread) -> bool:
+        return thread is self._thread or (self._channel is not None and self._channel.is_sending(thread.ident))
 
     def statistics(self) -> Sequence[NodeStatistics]:
         with self._asked:
