@@ -392,15 +392,16 @@ def test_a_count_of_failures_is_a_budget(where, place):
 @pytest.mark.parametrize("place", ["run", "stage"])
 @each_engine
 def test_too_many_failures_name_their_stage_and_show_the_last_that_was_kept(where, place):
-    """The stage, and the line that declared it, are those in which most items failed; the cause is a failure that was collected."""
+    """The stage, and the line that declared it, are those in which most items failed; the cause is the traceback of a failure that was
+    collected; where failures are skipped, nothing of them was kept."""
     run, stage = ({"max_failures": 2}, {}) if place == "run" else ({}, {"max_failures": 2})
-    for policy, cause in (("collect", ZeroDivisionError), ("skip", type(None))):
+    for policy, cause in (("collect", "ZeroDivisionError: division by zero"), ("skip", "None")):
         broken = Pipeline([0, 0, 0], on_error=policy, **run, **where).task(abs).task(lambda x: 1 / x, name="inverse", **stage)
         with pytest.raises(TooManyFailures, match=r"^stage 2 'inverse' \(.*: 3 of 3 items failed, more than max_failures=2") as caught:
             broken.wait_for_result()
         assert caught.value.stage == "2 'inverse'"
         assert caught.value.declared_at == broken.outlet.node.declared_at
-        assert type(caught.value.__cause__) is cause
+        assert cause in str(caught.value.__cause__)
 
 
 @each_engine
