@@ -71,7 +71,7 @@ class Run(Generic[T]):
             async for item in self.asink(0):
                 yield item
         except BaseException:  # whatever ends the loop early
-            await asyncio.to_thread(self._core.stop)  # not here: an async source may need this loop to close
+            await aside(self._core.stop, through=True)  # not here: an async source may need this loop to close
             raise
 
     def iterate(self, pipeline: Pipeline[Any]) -> Iterator[Any]:
@@ -216,11 +216,20 @@ class Run(Generic[T]):
         self.stop()
 
 
-async def aside(wait: Callable[..., Any], *args: Any) -> Any:
-    """Wait on a thread of this call's own: the event loop's executor has few, and what is waited for may need them."""
-    executor = futures.ThreadPoolExecutor(1, "olympipe_ng await")
+async def aside(wait: Callable[..., Any], *args: Any, through: bool = False) -> Any:
+    """Wait on a thread of this call's own: the event loop's executor has few, and what is waited for may need them.
+    ``through``: to its end, and be cancelled only then: the loop must live until a run that is stopped has closed an async source there."""
+    executor, cancelled = futures.ThreadPoolExecutor(1, "olympipe_ng await"), None
     try:
-        return await asyncio.get_running_loop().run_in_executor(executor, wait, *args)
+        future = asyncio.get_running_loop().run_in_executor(executor, wait, *args)
+        while through and not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        return await future
     finally:
         executor.shutdown(wait=False)
 

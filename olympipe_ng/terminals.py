@@ -170,7 +170,7 @@ class Terminals(Building[T_co]):
                 yield item
             await running.aside(run._finish)
         finally:
-            await running.aside(run.stop)  # not here: an async source may need this loop to close
+            await running.aside(run.stop, through=True)  # not here: an async source may need this loop to close
 
     def preview(self, n: int = 3) -> list[T_co]:
         """Evaluate the first ``n`` results in this process, with nothing started: to try out a chain as it is written.
