@@ -126,19 +126,14 @@ class IteratorReader(Reader):
         return next(self._iterator)
 
 
-class AsyncReader(Reader):
-    """Reads an async iterable on an event loop of its own, which runs only while an item is awaited."""
+class _AwaitingReader(Reader):
+    """The base of those that await an async iterable, on an event loop."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, loop: Any = None) -> None:
         super().__init__()
-        self._data = data
+        self._data, self._loop = data, loop
         self._iterator: AsyncIterator[Any] | None = None
-        self._loop: Any = None
         self._task: Any = None  # that awaits the next item
-        self._interrupted = False
-
-    def put_back(self, items: Sequence[Any], error: BaseException | None = None) -> None:
-        super().put_back(items, error)
         self._interrupted = False
 
     def interrupt(self) -> None:
@@ -146,6 +141,30 @@ class AsyncReader(Reader):
         if self._loop is not None:
             with suppress(RuntimeError):  # it was closed meanwhile: nothing waits any more
                 self._loop.call_soon_threadsafe(self._cancel)
+
+    async def _anext(self) -> Any:
+        if self._interrupted:  # before there was anything to cancel
+            raise StopAsyncIteration
+        if self._iterator is None:
+            self._iterator = self._data.__aiter__()
+        self._task = asyncio.current_task()
+        try:
+            return await self._iterator.__anext__()
+        finally:
+            self._task = None
+
+    def _cancel(self) -> None:
+        task, self._task = self._task, None  # once: a second time would tear its ``finally``
+        if task is not None:
+            task.cancel()
+
+
+class AsyncReader(_AwaitingReader):
+    """Reads an async iterable on an event loop of its own, which runs only while an item is awaited."""
+
+    def put_back(self, items: Sequence[Any], error: BaseException | None = None) -> None:
+        super().put_back(items, error)
+        self._interrupted = False
 
     def close(self) -> None:
         if self._loop is None:
@@ -173,42 +192,14 @@ class AsyncReader(Reader):
                 raise
             raise StopIteration from None
 
-    async def _anext(self) -> Any:
-        if self._interrupted:  # before there was anything to cancel
-            raise StopAsyncIteration
-        if self._iterator is None:
-            self._iterator = self._data.__aiter__()
-        self._task = asyncio.current_task()
-        try:
-            return await self._iterator.__anext__()
-        finally:
-            self._task = None
-
     def _complete(self, awaitable: Any) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
         return complete(self._loop, self._loop.create_task(_await(awaitable)))
 
-    def _cancel(self) -> None:
-        task, self._task = self._task, None  # once: a second time would tear its ``finally``
-        if task is not None:
-            task.cancel()
 
-
-class LoopReader(Reader):
+class LoopReader(_AwaitingReader):
     """Reads an async iterable on the user's own loop, from another thread (``async for item in pipeline``)."""
-
-    def __init__(self, data: Any, loop: Any) -> None:
-        super().__init__()
-        self._data, self._loop = data, loop
-        self._iterator: AsyncIterator[Any] | None = None
-        self._task: Any = None  # that awaits the next item
-        self._interrupted = False
-
-    def interrupt(self) -> None:
-        self._interrupted = True
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nothing waits any more
-            self._loop.call_soon_threadsafe(self._cancel)
 
     def close(self) -> None:
         if isinstance(self._iterator, AsyncGenerator) and not self._loop.is_closed():
@@ -224,25 +215,9 @@ class LoopReader(Reader):
         except futures.CancelledError:
             raise StopIteration from None
 
-    async def _anext(self) -> Any:
-        if self._interrupted:  # before there was anything to cancel
-            raise StopAsyncIteration
-        if self._iterator is None:
-            self._iterator = self._data.__aiter__()
-        self._task = asyncio.current_task()
-        try:
-            return await self._iterator.__anext__()
-        finally:
-            self._task = None
-
     def _complete(self, awaitable: Any) -> Any:
         """Wait for something on the user's loop, to its very end: what was cancelled may still have a ``finally`` to run."""
         return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
-
-    def _cancel(self) -> None:
-        task, self._task = self._task, None  # once: a second time would tear its ``finally``
-        if task is not None:
-            task.cancel()
 
 
 async def _await(awaitable: Any) -> Any:

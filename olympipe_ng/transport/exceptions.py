@@ -1,8 +1,6 @@
 """Exceptions that cross a process border, whole or not at all; their text always does.
 
-__all__ = ["dump_exception", "load_exception"]
-
-MOST = 1 << 20  # bytes of an exception; more lets larger ones arrive whole, less lets more of them into a message (64 MiB of header)
+    worker   dump_exception(exc) ──► bytes, if it pickles *and* unpickles into the same thing (tried here), else None
     caller   load_exception(bytes) ──► the exception
 
 Pickle rebuilds an exception by calling its class with ``args``: an ``__init__`` of two parameters fails so, and one that words the message
