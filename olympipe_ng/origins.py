@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
-__all__ = ["NO_ORIGINS", "Origin", "Origins", "Run", "Span"]
+__all__ = ["NO_ORIGINS", "Hull", "Origin", "Origins", "Run", "Span"]
 
 MOST_SPANS = 1024  # of one origin, which travels in each header: more keeps ``indices`` exact, less (17 bytes each) is moved and kept
 
@@ -138,17 +138,10 @@ class Origins:
                 elif span not in spans[-1:]:
                     spans.append(span)
                 if len(spans) > MOST_SPANS:
-                    return self._hull()
+                    hull = Hull()
+                    hull.add(self)
+                    return hull.origin()
         return tuple(spans)
-
-    def _hull(self) -> Origin:
-        """Return one span a source, from the first index to the last."""
-        hull: dict[int, Span] = {}
-        for run in self.runs:
-            for source, start, stop in (*run.origin(0), *run.origin(run.count - 1)):
-                _, first, last = hull.get(source, (source, start, stop))
-                hull[source] = (source, min(first, start), max(last, stop))
-        return tuple(hull.values())
 
     def last(self) -> int:
         """Return the index behind the last item (its highest span's stop), 0 without items or for one that came of none."""
@@ -196,3 +189,36 @@ def _append(merged: list[Run], run: Run) -> None:
 
 
 NO_ORIGINS = Origins()
+
+
+class Hull:
+    """The joined origin of many items: per source one span, from the first index to the last.
+
+    Exact spans would grow without bound behind a filter, and what they would show depends on how the stream was cut when it is out
+    of order; a hull is constant, and settles the same indices.
+    """
+
+    __slots__ = ("_spans",)
+
+    def __init__(self) -> None:
+        self._spans: dict[int, Span] = {}
+
+    def add(self, origins: Origins) -> None:
+        """Take in the origins of more items."""
+        for run in origins.runs:
+            for span in run.origin(0):
+                self._widen(*span)
+            if run.count > 1:
+                for span in run.origin(run.count - 1):
+                    self._widen(*span)
+
+    def _widen(self, source: int, start: int, stop: int) -> None:
+        _, least, most = self._spans.get(source, (source, start, stop))
+        self._spans[source] = (source, min(least, start), max(most, stop))
+
+    def origin(self) -> Origin:
+        return tuple(self._spans.values())
+
+    def origins(self, count: int) -> Origins:
+        """Return the origin of everything, for ``count`` items."""
+        return Origins.of([self.origin()] * count) if count else NO_ORIGINS

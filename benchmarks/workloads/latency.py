@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from ..contract import LATENCY, Claim, Stage, Workload
 
@@ -28,20 +29,35 @@ def stamp_arrival(item: Stamped) -> Stamped:
     return number, time.perf_counter() - sent
 
 
-WORKLOADS = (
-    Workload(
-        "latency",
-        "slow stream, an item each 10 ms, 3 stages",
+def delays(
+    name: str, title: str, source: Callable[[int], Iterable[Stamped]], items: int, contestants: tuple[str, ...], claim: Claim, **more: Any
+) -> Workload:
+    """Describe three stages that only pass on; the figure is how long items are under way, by the time that they carry."""
+    return Workload(
+        name,
+        title,
         (Stage(pass_on),) * 3,
-        tick,
-        200,
-        ("olympipe_ng", "queue_chain", "olympipe", "pypeln"),
-        (Claim("median delay, against the Queue chain", ("queue_chain",), 1.2, 0.8),),
-        few=20,
+        source,
+        items,
+        contestants,
+        (claim,),
         measure=LATENCY,
         keep=stamp_arrival,
         check=lambda item: item[0],
         expected=lambda items: list(range(items)),
         streamed=True,
+        **more,
+    )
+
+
+WORKLOADS = (
+    delays(
+        "latency",
+        "slow stream, an item each 10 ms, 3 stages",
+        tick,
+        200,
+        ("olympipe_ng", "queue_chain", "olympipe", "pypeln"),
+        Claim("median delay, against the Queue chain", ("queue_chain",), 1.2, 0.8),
+        few=20,
     ),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ..contract import LATENCY, MILLISECONDS, Claim, Stage, Workload
-from .latency import Stamped, pass_on, stamp_arrival
+from ..contract import MILLISECONDS, Claim, Stage, Workload
+from .latency import Stamped, delays
 from .small_items import add_one
 
 OURS = tuple(f"olympipe_ng+{method}" for method in ("fork", "forkserver", "spawn"))
@@ -47,20 +47,14 @@ WORKLOADS = (
             Claim(text, (bare,), limit, limit, ours=ours) for text, bare, limit, ours in zip(TEXTS, BARE, LIMITS, OURS, strict=True)
         ),
     ),
-    Workload(
+    delays(
         "start-warm",
         "from the beginning of the second run to its first result",
-        (Stage(pass_on),) * 3,
         now,
         1,
         (WARM, "olympipe_ng+forkserver", "olympipe_ng+fork"),
-        (Claim("keep_warm under forkserver", (), 30, 30, ours=WARM),),
+        Claim("keep_warm under forkserver", (), 30, 30, ours=WARM),
         few=1,
-        measure=LATENCY,
-        keep=stamp_arrival,
-        check=lambda item: item[0],
-        expected=lambda items: list(range(items)),
-        streamed=True,
         warm_runs=1,
         modules=("cloudpickle",),
     ),

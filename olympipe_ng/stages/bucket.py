@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from ..callables import check_plain, name_of
 from ..checks import set_int, set_number
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Stage, StreamTransform
-from .functions import check_plain, name_of
 from .holding import Outbox, batches_per_piece
 
 __all__ = ["Bucket"]

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import check_plain, function_of
 from ..errors import GraphError
 from .cache import Folder, Torn
 from .contract import Arity, Context, ItemTransform
 from .fingerprint import Code, digest
-from .functions import FunctionStage, check_plain, function_of
+from .functions import FunctionStage
 
 __all__ = ["CachedTask"]
 

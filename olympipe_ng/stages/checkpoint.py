@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import check_plain, name_of
 from ..drop import DROP
 from .contract import Context, Emission, Stage, StreamTransform
-from .functions import check_plain, name_of
 from .holding import PIECE
 from .reduce import Fold
 

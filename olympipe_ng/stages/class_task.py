@@ -20,9 +20,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import check_callable, is_async, is_async_generator, name_of
 from ..errors import GraphError
 from .contract import Arity, Context, ItemTransform, Stage
-from .functions import check_callable, is_async, is_async_generator, name_of
 
 __all__ = ["ClassTask"]
 

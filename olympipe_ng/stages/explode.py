@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import check_callable, is_async, is_async_generator, name_of
 from .contract import Arity, Context, ItemTransform
-from .functions import FunctionStage, applying, check_callable, is_async, is_async_generator, name_of
+from .functions import FunctionStage, applying
 
 __all__ = ["Explode"]
 

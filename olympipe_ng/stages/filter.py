@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import name_of
 from .contract import Arity, Context, ItemTransform
-from .functions import FunctionStage, applying, name_of
+from .functions import FunctionStage, applying
 
 __all__ = ["Filter"]
 

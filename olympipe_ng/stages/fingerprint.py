@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from .functions import function_of
+from ..callables import function_of
 
 __all__ = ["Code", "digest"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..callables import check_callable, check_plain, function_of, is_async, is_async_generator, name_of
+from ..callables import check_callable, is_async, is_async_generator, name_of
 from ..errors import GraphError
 from .contract import ItemTransform, Stage
 
-__all__ = ["FunctionStage", "applying", "check_callable", "check_plain", "function_of", "is_async", "is_async_generator", "name_of"]
+__all__ = ["FunctionStage", "applying"]
 
 
 def applying(fn: Callable[[Any], Any]) -> ItemTransform:

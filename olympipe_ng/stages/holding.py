@@ -1,8 +1,7 @@
-"""Items inside a stream transform: those that wait, those that leave, and the origin of them all.
+"""Items inside a stream transform: those that wait, and those that leave.
 
     items ──► Waiting ──► take(n) ──► Outbox ──► (0, items, origins)
                                                   in pieces of at most PIECE
-    origins ──► Hull ──► the one origin of everything, of constant size
 
 Nothing here looks into an item: opaque kinds are built of these.
 """
@@ -13,10 +12,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..origins import NO_ORIGINS, Origin, Origins, Span
+from ..origins import Origin, Origins
 from .contract import Emission
 
-__all__ = ["PIECE", "Hull", "Outbox", "Waiting", "batches_per_piece"]
+__all__ = ["PIECE", "Outbox", "Waiting", "batches_per_piece"]
 
 PIECE = 256  # items per emission; more costs less per item, less lets a huge buffer leave as a stream and room run out in between
 
@@ -110,33 +109,3 @@ class Outbox:
         items, origins = self._items, self._origins
         self._items, self._origins = [], []
         return 0, items, Origins.of(origins)
-
-
-class Hull:
-    """The joined origin of a whole stream: per source one span, from the first index to the last.
-
-    Exact spans would grow without bound behind a filter, and what they would show depends on how the stream was cut when it is out
-    of order; a hull is constant, and settles the same indices.
-    """
-
-    __slots__ = ("_spans",)
-
-    def __init__(self) -> None:
-        self._spans: dict[int, Span] = {}
-
-    def add(self, origins: Origins) -> None:
-        """Take in the origins of more items."""
-        for run in origins.runs:
-            for span in run.origin(0):
-                self._widen(*span)
-            if run.count > 1:
-                for span in run.origin(run.count - 1):
-                    self._widen(*span)
-
-    def _widen(self, source: int, start: int, stop: int) -> None:
-        _, least, most = self._spans.get(source, (source, start, stop))
-        self._spans[source] = (source, min(least, start), max(most, stop))
-
-    def origins(self, count: int) -> Origins:
-        """Return the origin of everything, for ``count`` items."""
-        return Origins.of([tuple(self._spans.values())] * count) if count else NO_ORIGINS

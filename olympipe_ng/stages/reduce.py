@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import check_plain, name_of
 from ..drop import DROP
-from ..origins import Origins
+from ..origins import Hull, Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
-from .functions import check_plain, name_of
-from .holding import Hull
 
 __all__ = ["Fold", "Reduce"]
 

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import function_of
 from ..checks import set_int
 from ..drop import DROP
 from ..errors import GraphError
 from .contract import Arity, Context, ItemTransform
-from .functions import FunctionStage, applying, function_of
+from .functions import FunctionStage, applying
 
 __all__ = ["Split"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import check_plain, name_of
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
-from .functions import check_plain, name_of
 from .holding import Outbox
 
 __all__ = ["Unique"]
