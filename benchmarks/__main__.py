@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"{workload.name:16} {workload.title}" for workload in chosen))
         return 0
     compileall.compile_dir(ROOT / "olympipe_ng", quiet=1)
-    os.environ[burning.VARIABLE] = str(burning.calibrate())
+    os.environ.update(burning.calibrated())
     with tempfile.TemporaryDirectory() as files:
         os.environ[folder.VARIABLE] = files
         machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}"

@@ -1,18 +1,24 @@
-"""Work that costs a known number of loop turns: never timed, so that contention shows instead of being waited out.
+"""Work of a known number of steps: never timed, so that contention shows instead of being waited out.
 
-The driver counts once how many turns make a millisecond and hands that to every contestant in the environment.
+``burn`` is pure Python, a tight loop; ``digest`` is compiled code, as decoding a photograph or fitting a model is. They differ in what
+becomes of them by what runs between two items: see :mod:`benchmarks.between`. The driver counts once how many steps make a millisecond
+and hands that to every contestant in the environment.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from collections.abc import Callable
 
-__all__ = ["VARIABLE", "burn", "calibrate"]
+__all__ = ["burn", "calibrated", "digest", "turn"]
 
-VARIABLE = "BENCHMARK_TURNS"
+TURNS, PASSES = "BENCHMARK_TURNS", "BENCHMARK_PASSES"  # of a millisecond
 TRIALS = 15  # the best of them was disturbed least
-TURNS = int(os.environ.get(VARIABLE, "15000"))
+
+_turns = int(os.environ.get(TURNS, "15000"))
+_passes = int(os.environ.get(PASSES, "5000"))
 
 
 def turn(times: int) -> int:
@@ -22,17 +28,31 @@ def turn(times: int) -> int:
     return x
 
 
+def derive(passes: int) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", b"benchmark", b"salt", passes)
+
+
 def burn(milliseconds: float) -> int:
-    """Compute for as many turns as took so long on the quiet machine."""
-    return turn(int(milliseconds * TURNS))
+    """Loop in Python for as many turns as took so long on the quiet machine."""
+    return turn(int(milliseconds * _turns))
 
 
-def calibrate(turns: int = 100_000) -> int:
-    """Return the loop turns of one millisecond."""
-    return int(turns / (min(_seconds(turns) for _ in range(TRIALS)) * 1e3))
+def digest(milliseconds: float) -> bytes:
+    """Derive a key in as many passes as took so long on the quiet machine."""
+    return derive(int(milliseconds * _passes))
 
 
-def _seconds(turns: int) -> float:
+def calibrated() -> dict[str, str]:
+    """Return what contestants should have in their environment."""
+    return {TURNS: str(_count(turn, 100_000)), PASSES: str(_count(derive, 30_000))}
+
+
+def _count(work: Callable[[int], object], steps: int) -> int:
+    """Return the steps of one millisecond."""
+    return int(steps / (min(_seconds(work, steps) for _ in range(TRIALS)) * 1e3))
+
+
+def _seconds(work: Callable[[int], object], steps: int) -> float:
     started = time.perf_counter()
-    turn(turns)
+    work(steps)
     return time.perf_counter() - started

@@ -38,6 +38,7 @@ def run(workload: Workload, contestant: str, items: int) -> dict[str, Any]:
         importlib.import_module(module)
     for _ in range(workload.warm_runs):
         list(peer.run(job, workload.source(items)))
+        time.sleep(workload.rest)
     source = workload.source(items)
     started = time.perf_counter()
     kept = workload.finish([workload.keep(result) for result in peer.run(job, source)])

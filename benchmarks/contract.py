@@ -89,6 +89,7 @@ class Workload:
     streamed: bool = False  # results are iterated as they come
     item_bytes: int = 0  # large ones: few of them may wait in a queue
     warm_runs: int = 0  # before the one that is timed, in the same process
+    rest: float = 0.0  # seconds between those and it, as between two cells of a notebook
     modules: tuple[str, ...] = ()  # without which it is skipped; imported before the clock starts
     prepare: Callable[[int], None] | None = None  # makes files, once, before all runs
     timeout: float = 180.0

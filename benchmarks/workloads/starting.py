@@ -49,13 +49,14 @@ WORKLOADS = (
     ),
     delays(
         "start-warm",
-        "from the beginning of the second run to its first result",
+        "from the beginning of the second run, a second after the first, to its first result",
         now,
         1,
         (WARM, "olympipe_ng+forkserver", "olympipe_ng+fork"),
         Claim("keep_warm under forkserver", (), 30, 30, ours=WARM),
         few=1,
         warm_runs=1,
+        rest=1.0,
         modules=("cloudpickle",),
     ),
 )
