@@ -241,22 +241,8 @@ class Stop(NamedTuple):
 
 
 Event = (
-    SourceFrame
-    | SourceEnd
-    | Done
-    | WorkerReady
-    | SetupFailed
-    | WorkerDied
-    | WorkerGone
-    | WorkerWorn
-    | Took
-    | SinkWaits
-    | Due
-    | Scale
-    | Pause
-    | Resume
-    | Drain
-    | Stop
+    SourceFrame | SourceEnd | Done | WorkerReady | SetupFailed | WorkerDied | WorkerGone | WorkerWorn | Took | SinkWaits | Due | Scale
+    | Pause | Resume | Drain | Stop
 )
 
 # --------------------------------------------------------------------------------------------------------------- commands
@@ -382,19 +368,6 @@ class Finish(NamedTuple):
 
 
 Command = (
-    Dispatch
-    | Grant
-    | Cancel
-    | Deliver
-    | SinkEnd
-    | Release
-    | Spill
-    | Pull
-    | CloseSource
-    | StartWorker
-    | StopWorker
-    | KillWorker
-    | Record
-    | Warn
-    | Finish
+    Dispatch | Grant | Cancel | Deliver | SinkEnd | Release | Spill | Pull | CloseSource | StartWorker | StopWorker | KillWorker | Record
+    | Warn | Finish
 )
