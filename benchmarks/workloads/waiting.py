@@ -28,32 +28,30 @@ def _plus_one(items: int) -> list[int]:
     return list(range(1, items + 1))
 
 
-CLAIM = Claim("of what arithmetic allows", (IDEAL,), 0.85, 0.95)
-WORKLOADS = (
-    Workload(
-        "waiting-threads",
-        "sleep(0.005), threads=50",
-        (Stage(wait),),
+def _workload(name: str, title: str, stage: Stage, contestants: tuple[str, ...], warm_runs: int, options: dict[str, int]) -> Workload:
+    return Workload(
+        name,
+        title,
+        (stage,),
         range,
         2_000,
-        ("olympipe_ng", "executor+threads=50"),
-        (CLAIM,),
+        contestants,
+        (Claim("of what arithmetic allows", (IDEAL,), 0.85, 0.95),),
         few=200,
         expected=_plus_one,
         ideal=ideal,
-        options={"threads": AT_ONCE},
-    ),
-    Workload(
-        "waiting-async",
-        "the same as async def, concurrency=50",
-        (Stage(wait_async),),
-        range,
-        2_000,
-        ("olympipe_ng",),
-        (CLAIM,),
-        few=200,
-        expected=_plus_one,
-        ideal=ideal,
-        options={"concurrency": AT_ONCE},
-    ),
-)
+        warm_runs=warm_runs,
+        options=options,
+    )
+
+
+def _workloads(ending: str, which: str, warm_runs: int) -> tuple[Workload, ...]:
+    threads, coroutines = {"threads": AT_ONCE}, {"concurrency": AT_ONCE}
+    pools = ("olympipe_ng", "executor+threads=50")
+    return (
+        _workload("waiting-threads" + ending, f"sleep(0.005), threads=50, {which} run", Stage(wait), pools, warm_runs, threads),
+        _workload("waiting-async" + ending, "the same as async def, concurrency=50", Stage(wait_async), pools[:1], warm_runs, coroutines),
+    )
+
+
+WORKLOADS = (*_workloads("", "first", 0), *_workloads("-later", "second", 1))
