@@ -54,15 +54,16 @@ async def _run(worker: StageWorker, ticket: TicketRun, tell: Tell, room: Room) -
     items = worker.open(dispatch)
     for at in range(dispatch.lo, dispatch.hi):
         ended = await _one(worker, ticket, items, at, tell, room)
+        if ended is not None:
+            tell(ended)
+            return
+        ticket.emitted = 0
         now = time.perf_counter()
-        if ended is None and at + 1 < dispatch.hi and (ticket.is_due(now) or worker.worn()):
+        if at + 1 < dispatch.hi and (ticket.is_due(now) or worker.worn()):
             told = ship(worker, ticket, at + 1, now)
             tell(told)
             if told.finished:
                 return
-        elif ended is not None:
-            tell(ended)
-            return
     tell(ticket.done(dispatch.hi, finished=True))
 
 
@@ -128,7 +129,6 @@ async def _spread(
         failed = add_exploded(worker, ticket, at, item, result)
         if failed is not None:
             return failed.ended
-    ticket.emitted = 0
     if ticket.unread or not results:
         ticket.count("unread" if ticket.unread else "filtered")
     return None

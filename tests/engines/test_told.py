@@ -1,9 +1,11 @@
-"""When a worker tells of what it has finished: by a clock that only the user's function moves."""
+"""What a worker tells of a ticket, and when: by a clock that only the user's function moves."""
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import itertools
+import threading
 import time
 
 import pytest
@@ -15,6 +17,7 @@ from olympipe_ng.origins import Origins
 from olympipe_ng.plan import make_plan
 from olympipe_ng.scheduler.messages import Dispatch, Frame, Parcel, Verb
 from olympipe_ng.worker import StageWorker
+from olympipe_ng.worker.coroutines import run_async
 from olympipe_ng.worker.spec import make_specs
 
 
@@ -50,15 +53,40 @@ def test_plain_numbers_that_turn_dear_are_told_of_soon(together, monkeypatch):
     assert max(after - before for before, after in itertools.pairwise(told)) == 1
 
 
+def test_what_an_asynchronous_item_gave_is_not_counted_for_the_next():
+    """A large item that fails late has given some outputs; the one behind it none, so it may be tried again."""
+    async def numbers(x):
+        if x == 1:
+            raise ValueError("at once")
+        return [*range(5000), threading.Lock()]
+
+    worker, order = prepare(Pipeline(range(2)).explode(numbers, retries=1, on_error="collect"), 2, RunConfig())
+    dones = []
+
+    async def room(ticket):
+        raise AssertionError("there is room")
+
+    context = contextvars.copy_context()  # this thread is no worker, before and after
+    context.run(worker.setup)
+    context.run(asyncio.run, run_async(worker, order._replace(allowance=10_000), dones.append, room))
+    assert dones[-1].upto == 1
+    assert dones[-1].retry.emitted == 0
+
+
 def answers(work, count, config, *, hurry):
     """Run one ticket of so many numbers, and return what the worker says."""
-    plan, nodes = make_plan([Pipeline(range(count)).task(work).outlet], config)
+    worker, order = prepare(Pipeline(range(count)).task(work), count, config)
+    context = contextvars.copy_context()  # this thread is no worker, before and after
+    context.run(worker.setup)
+    return context.run(lambda: list(worker.run(order._replace(hurry=hurry))))
+
+
+def prepare(pipeline, count, config):
+    """Return the worker of a pipeline's first stage, and one ticket of so many numbers for it."""
+    plan, nodes = make_plan([pipeline.outlet], config)
     codec = EncodedCodec(together=config.frame_pickling == "list")
     encoder = codec.encoder()
     encoder.extend(list(range(count)))
     worker = StageWorker(make_specs(plan, nodes, config)[1], 0, codec, warn=pytest.fail)
     frame = Frame(1, Parcel(count, count, Origins.range(0, 0, count), encoder.take()))
-    order = Dispatch(1, 1, Verb.ITEMS, 0, frame, 0, count, frame.origins, hurry=hurry)
-    context = contextvars.copy_context()  # this thread is no worker, before and after
-    context.run(worker.setup)
-    return context.run(lambda: list(worker.run(order)))
+    return worker, Dispatch(1, 1, Verb.ITEMS, 0, frame, 0, count, frame.origins)
