@@ -9,7 +9,8 @@
   (By value in each item: 87 + 41 us and 858 bytes; by number 2.8 us.)
 * The number is cloudpickle's own *class tracker id*, so a class that comes home, by whatever way, is the caller's own class, and is never
   written to again: ``lookup`` prefers the class that this process has, a blob is loaded only where there is none.
-* Functions go by value each time: their closures are data.
+* Functions go by value each time: their closures are data. Those of a class that was defined are the class's own (``class_task`` finds a
+  method by its identity).
 * With a ``stock`` (fork): what ``__main__`` and the loaded modules held before the fork is imported by name by the receivers.
   Before the fork, ``adopt(graph)`` numbers the local classes that the graph reaches, else each worker would number its own copies.
 
@@ -117,6 +118,12 @@ def _lookup_inline(uid: str, blob: bytes) -> type:
     return _load_class(uid, blob)
 
 
+def _member(kind: type, name: str) -> Any:
+    """Return the function that a class has under this name, without what ``staticmethod`` or ``classmethod`` put around it."""
+    held = vars(kind)[name]
+    return held.__func__ if type(held) in (staticmethod, classmethod) else held
+
+
 def forget(uids: Iterable[str]) -> None:
     """Drop what was learned; classes that are still in use stay known. Without the lock: the garbage collector calls this, anywhere."""
     for uid in uids:
@@ -154,6 +161,7 @@ class ByValue:
         self._importable = Importable(stock)
         self._reductions: dict[int, tuple[type, Any]] = {}  # by id: a metaclass may define strange equality; the class keeps its id taken
         self._named: dict[int, Any] = {}  # functions that go by name: those that rebuild are met in nearly every item
+        self._members: dict[int, tuple[type, str, str]] = {}  # by a function's id: the class that was defined with it, its name, the uid
         self._defined: set[str] = set()
         self._learned: set[str] = set()  # defined by others, to all
         self._pending: dict[str, bytes] = {}  # being defined: given out together, or not at all
@@ -232,6 +240,14 @@ class ByValue:
             pending, self._pending = self._pending, {}
             for each, blob in pending.items():
                 self._define(each, blob)
+        functions = {name: _member(kind, name) for name in vars(kind)}
+        self._members.update((id(fn), (kind, name, uid)) for name, fn in functions.items() if type(fn) is FunctionType)
+
+    def reduce_member(self, function: FunctionType) -> Any:
+        """Return how to pickle a function of a class that the receivers have whole: ``NotImplemented`` for all others."""
+        kind, name, uid = self._members.get(id(function), (object, "", ""))
+        there = uid in self._defined and uid not in self._pending and name in vars(kind) and _member(kind, name) is function
+        return (_member, (kind, name)) if there else NotImplemented
 
     def _undo_pending(self) -> None:
         """Forget the definitions in hand, also where a class was met within itself."""
@@ -322,8 +338,11 @@ def _full_pickler() -> Any:
             return self._reduce_special(obj)
 
         def _reduce_function(self, function: FunctionType) -> Any:
-            reduction = reduce_wrapper(function)
-            return self._dynamic_function_reduce(function) if reduction is NotImplemented else reduction
+            for reduce in (self._owner.reduce_member, reduce_wrapper, self._dynamic_function_reduce):
+                reduction = reduce(function)
+                if reduction is not NotImplemented:
+                    break
+            return reduction
 
         def _reduce_special(self, obj: Any) -> Any:
             if type(obj) is ModuleType and not self._owner.by_name(obj):

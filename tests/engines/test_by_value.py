@@ -57,6 +57,32 @@ def test_a_local_class_that_only_a_function_knows_is_the_callers_own(where):
 
 
 @everywhere
+def test_a_method_of_a_local_class_is_found_on_its_instances(where):
+    """Overridden, static or of the class: as if the worker had imported them."""
+    class Base:
+        def work(self, x):
+            return "base", x
+
+        @staticmethod
+        def bare(x):
+            return "bare", x
+
+        @classmethod
+        def named(cls, x):
+            return cls.__name__, x
+
+    class Derived(Base):
+        def work(self, x):
+            return "derived", x
+
+    found = [
+        Pipeline([1], **where).class_task(cls, method).wait_for_result()
+        for cls, method in [(Derived, Base.work), (Base, Base.work), (lambda: Derived(), Base.work), (Base, Base.bare), (Base, Base.named)]
+    ]
+    assert found == [[("derived", 1)], [("base", 1)], [("derived", 1)], [("bare", 1)], [("Base", 1)]]
+
+
+@everywhere
 def test_an_exception_of_a_local_class_is_the_callers_own(where):
     """It can be caught by its class where it was defined, with its attributes."""
     _, Complaint = local_things()
