@@ -1,7 +1,7 @@
 """``checkpoint``: fold the stream with ``reducer(item, state)``, at the end emit each item of ``emitter(state)``.
 
-A fold, not a save point (for that there is ``resume=``). The emitter may be a generator: what it yields leaves as it comes, in pieces
-that are closed after ``PATIENCE`` seconds, so a slow emitter does not hold back what it has given.
+A fold, not a save point (for that there is ``resume=``). The emitter may be a generator: each item is emitted by itself, so the engine
+takes its snapshot before the generator goes on and changes it, and a slow emitter holds back nothing.
 """
 
 from __future__ import annotations
@@ -13,13 +13,9 @@ from typing import Any, ClassVar
 from ..callables import check_plain, name_of
 from ..drop import DROP
 from .contract import Context, Emission, Stage, StreamTransform
-from .holding import PIECE
 from .reduce import Fold
 
 __all__ = ["Checkpoint"]
-
-PATIENCE = 0.005  # seconds; longer makes fuller pieces, shorter lets a slow emitter's items leave sooner
-
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint(Stage):
@@ -50,13 +46,7 @@ class _Checkpoint(Fold):
         self._emitter = stage.emitter
 
     def flush(self) -> Iterable[Emission]:
-        piece: list[Any] = []
-        begun = self._context.clock()
+        origins = self._hull.origins(1)
         for item in self._emitter(self._value):
             if item is not DROP:
-                piece.append(item)
-            if piece and (len(piece) == PIECE or self._context.clock() - begun >= PATIENCE):
-                yield 0, piece, self._hull.origins(len(piece))
-                piece, begun = [], self._context.clock()
-        if piece:
-            yield 0, piece, self._hull.origins(len(piece))
+                yield 0, [item], origins

@@ -25,7 +25,7 @@ from .ticket import Answers, TicketRun
 if TYPE_CHECKING:
     from .core import StageWorker
 
-__all__ = ["add_exploded", "await_room", "elements", "is_due", "run_many", "tell_some"]
+__all__ = ["SLOW_SECONDS", "add_exploded", "await_room", "elements", "is_due", "run_many", "tell_some"]
 
 SLOW_SECONDS = 0.05  # outputs of an item in hand wait no longer: more keeps more failing items whole, less gives a slow stream sooner
 BURST_BYTES = 256 << 10

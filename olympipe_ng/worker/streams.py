@@ -1,6 +1,7 @@
 """Stream transforms in a worker: fed with a ticket's call, drained as far as there is room.
 
-Those with user code are fed one item at a time, so that a failure has its item; cutting never changes their result.
+Those with user code are fed one item at a time, so that a failure has its item; cutting never changes their result. What was emitted is
+told of at the next emission when that is long ago: a slow ``checkpoint`` streams.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from ..failures import Kind
 from ..origins import NO_ORIGINS, Origins
 from ..scheduler.messages import Done, Verb
 from ..stages.contract import Emission, StreamTransform
-from .many import await_room
+from .many import SLOW_SECONDS, await_room
 from .notes import make_note
 from .seeding import seed_item
 from .ticket import Answers, TicketRun
@@ -69,6 +70,10 @@ def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Genera
     try:
         for outlet, items, origins in call():
             yield from _emit_all(ticket, at, outlet, items, origins)
+            if time.perf_counter() - ticket.shipped > SLOW_SECONDS:
+                yield ticket.done(at, finished=False)
+                if worker.cancelled(ticket.dispatch.ticket):
+                    return ticket.done(at, finished=True)
     except worker.catch as error:  # the user's function in the transform
         if ticket.closed:
             raise

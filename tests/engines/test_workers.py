@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import threading
@@ -382,3 +383,16 @@ def test_a_slow_explode_streams(where):
         assert [next(results), next(results)] == ["first", "second"]
         assert time.monotonic() - began < 2.5
         let_go.set()
+
+
+@in_threads
+def test_a_slow_emitter_streams_and_ends_with_its_run(where):
+    """What a checkpoint's emitter yields now and then comes out at once; one that never ends does not hold up who has had enough."""
+    def slowly(state):
+        for number in itertools.count():
+            yield number
+            time.sleep(0.1)
+
+    began = time.monotonic()
+    assert Pipeline([0], **where).checkpoint(0, max, slowly).task(abs).limit(3).wait_for_result() == [0, 1, 2]
+    assert time.monotonic() - began < 2.5
