@@ -65,21 +65,23 @@ def _item_calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransfo
 
 
 def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Generator[Done, int, Done | None]:
-    """Make one call, and emit what it yields as far as there is room."""
-    started, waited = time.perf_counter(), ticket.waited
+    """Make one call, and emit what it yields as far as there is room. Only the call is the function's time: emitting may have to wait."""
+    started = time.perf_counter()
     try:
         for outlet, items, origins in call():
+            ticket.function_took(time.perf_counter() - started)
             yield from _emit_all(ticket, at, outlet, items, origins)
             if time.perf_counter() - ticket.shipped > SLOW_SECONDS:
                 yield ticket.done(at, finished=False)
                 if worker.cancelled(ticket.dispatch.ticket):
                     return ticket.done(at, finished=True)
+            started = time.perf_counter()
     except worker.catch as error:  # the user's function in the transform
         if ticket.closed:
             raise
+        ticket.function_took(time.perf_counter() - started)
         return _failed(worker, ticket, at, error)
-    finally:
-        ticket.function_took(max(0.0, time.perf_counter() - started - (ticket.waited - waited)))
+    ticket.function_took(time.perf_counter() - started)
     return None
 
 

@@ -16,7 +16,7 @@ from olympipe_ng.options import RunConfig
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import make_plan
 from olympipe_ng.scheduler.messages import Dispatch, Frame, Parcel, Verb
-from olympipe_ng.worker import StageWorker
+from olympipe_ng.worker import StageWorker, drive
 from olympipe_ng.worker.coroutines import run_async
 from olympipe_ng.worker.spec import make_specs
 
@@ -51,6 +51,30 @@ def test_plain_numbers_that_turn_dear_are_told_of_soon(together, monkeypatch):
     assert told[0] <= 933
     assert told == sorted(told)
     assert max(after - before for before, after in itertools.pairwise(told)) == 1
+
+
+def test_time_in_which_an_emitter_waits_for_room_is_not_its_own(monkeypatch):
+    """Its function takes a second for each item, and the consumer five for what it is given at once."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def numbers(state):
+        for number in range(4):
+            now[0] += 1.0
+            yield number
+
+    def room(ticket):
+        now[0] += 5.0
+        return 1
+
+    worker, order = prepare(Pipeline(range(1)).checkpoint(0, max, numbers), 1, RunConfig())
+    dones = []
+    context = contextvars.copy_context()  # this thread is no worker, before and after
+    context.run(worker.setup)
+    context.run(drive, worker.run(order._replace(verb=Verb.FLUSH, hi=0, allowance=1)), dones.append, room)
+    assert sum(parcel.count for done in dones for _, parcel in done.outputs) == 4
+    assert sum(done.busy for done in dones) == 4.0
+    assert sum(done.moving for done in dones) == 0.0
 
 
 def test_what_an_asynchronous_item_gave_is_not_counted_for_the_next():
