@@ -18,10 +18,11 @@ __all__ = ["death_note", "kill_orphans", "peak_of", "wait_for", "was_killed"]
 ORDERED = "Something in it called os._exit(), or a library called exit()."
 OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what somebody else sends; the others come of its own doing
 MEMORY = "Out of memory? The kernel kills the largest process then."
+GATHERED = "What the stage had gathered is gone with it, and nothing can repeat that: the run ends, whatever on_error= says."
 
 
-def death_note(pid: int | None, status: int | None, peak: int, words: str) -> Note:
-    """Say how a worker ended."""
+def death_note(pid: int | None, status: int | None, peak: int, words: str, *, gathered: bool = False) -> Note:
+    """Say how a worker ended; ``gathered``: and took along what cannot be had again."""
     hint = ""
     if status is not None and os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -30,6 +31,8 @@ def death_note(pid: int | None, status: int | None, peak: int, words: str) -> No
     else:
         code = os.WEXITSTATUS(status) if status is not None else None
         how, hint = f"exited with code {code}", ORDERED
+    if gathered:
+        hint = f"{hint}\n{GATHERED}".lstrip()
     memory = f"; it held up to {units.size(peak)} of memory" if peak else ""
     return Note(Kind.DIED, summary=f"its worker (pid {pid}) {how}{memory}", hint=hint, pid=pid, traceback=words)
 
