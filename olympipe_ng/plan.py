@@ -67,6 +67,7 @@ class NodePlan(NamedTuple):
     many: bool = False  # outputs are not bounded by inputs: run under an allowance
     ordered: bool = True
     stateful: bool = False  # its worker's death fails the run
+    renews: bool = False  # its worker's death costs an instance of the user's
     discard: bool = False  # a sink whose items nobody wants
     abreast: bool = False  # ports are read side by side: one that fails behind the end of another is not missed
     wants_marks: bool = False
@@ -238,6 +239,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         many=stage.arity in (None, Arity.MANY),
         ordered=own.ordered,
         stateful=stage.stateful,
+        renews=stage.renews,
         abreast=stage.abreast,
         wants_marks=stage.wants_marks,
         passes_marks=stage.passes_marks,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from .ending import cancel_items, drop_input, fail_node, fail_run, start_worker, unreserve, withhold
-from .messages import Counts, WorkerDied
+from .messages import Counts, Warn, WorkerDied
 from .node import Node, Ticket, TicketState, Worker, WorkerStatus
 from .settling import backoff, commit, settled_before, split
 from .state import State
@@ -27,6 +27,8 @@ __all__ = ["worker_died"]
 START_DEATHS = 3  # workers of a stage in a row that died before they were ready, by their own doing
 KILLED_STARTS = 10  # ... or by a signal that may come from outside: more bear more kills, fewer tell sooner of memory that does not suffice
 UNBEGUN = 2  # workers that died with a ticket which they had not begun; more run a culprit more often, fewer suspect the innocent
+
+RENEWED = "{}: a worker died, and with it what its instance held; another goes on with a fresh one (stateful=True ends the run instead)"
 
 
 def worker_died(state: State, event: WorkerDied) -> None:
@@ -67,6 +69,8 @@ def _replace(state: State, worker: Worker, event: WorkerDied) -> None:
         if node.start_deaths - node.killed_starts >= START_DEATHS or node.start_deaths >= KILLED_STARTS:
             fail_run(state, event.note)
             return
+    elif node.plan.renews:
+        state.say(Warn(RENEWED.format(node.plan.label)))
     if worker.place < node.wanted or node.queued_tickets:
         start_worker(state, node, worker.place)
 

@@ -68,6 +68,10 @@ class ClassTask(Stage):
         return not self.stateful
 
     @property
+    def renews(self) -> bool:
+        return not self.stateful
+
+    @property
     def is_async(self) -> bool:
         name = _attribute(self.constructor, self.method) if isinstance(self.constructor, type) else None
         return is_async(self.method if name is None else getattr(self.constructor, name))

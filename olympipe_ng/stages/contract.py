@@ -217,6 +217,11 @@ class Stage:
         """Say that it holds state that dies with its worker (``reduce``, ``scan``): the death fails the run."""
         return False
 
+    @property
+    def renews(self) -> bool:
+        """Say that each worker holds an instance of the user's: if one dies another goes on with a fresh one, and the user is told."""
+        return False
+
     keeps_fresh: ClassVar[bool] = False
     """What it gives grows old by waiting: the edge behind it holds as little as can be."""
 

@@ -157,7 +157,7 @@ def test_f02_the_death_of_a_stage_that_holds_state_fails_the_run(kind):
 
 
 def test_f02_a_class_task_gets_a_fresh_instance():
-    """A worker of a class_task that dies is replaced with a fresh instance."""
+    """A worker of a class_task that dies is replaced with a fresh instance, and a warning."""
 
     class Model:
         def double(self, x):
@@ -165,6 +165,8 @@ def test_f02_a_class_task_gets_a_fresh_instance():
 
     results = Pipeline(range(20), start_method="fork").class_task(Model, Model.double, on_error="collect").wait_for_result()
     assert results == doubled_without(5)
+    (warning,) = results.report.statistics.warnings
+    assert warning.startswith("Model.double: a worker died, and with it what its instance held; another goes on with a fresh one")
 
 
 def test_f03_sigkill_while_holding_a_lock_costs_only_that_worker():
