@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ..failures import Kind
@@ -21,8 +21,6 @@ else:
     asyncio = lazy("asyncio")
 
 __all__ = ["Bench"]
-
-NO_BOUND = 1 << 30
 
 
 class Bench:
@@ -46,9 +44,8 @@ class Bench:
 
     def dispatch(self, command: Dispatch) -> list[Event]:
         worker = self._workers[command.worker]
-        if worker.spec.stage.is_async:
-            return self._run_async(worker, command)
-        return self._advance(command.worker, command.ticket, worker.run(command), None)
+        answers = self._run_async(worker, command) if worker.spec.stage.is_async else worker.run(command)
+        return self._advance(command.worker, command.ticket, answers, None)
 
     def grant(self, command: Grant) -> list[Event]:
         answers = self._waiting.pop(command.ticket, None)
@@ -94,19 +91,39 @@ class Bench:
         except StopIteration:
             return events
 
-    def _run_async(self, worker: StageWorker, command: Dispatch) -> list[Event]:
-        events: list[Event] = []
-
-        async def room(ticket: int) -> int:
-            return NO_BOUND
-
+    def _run_async(self, worker: StageWorker, command: Dispatch) -> Generator[Done, int, None]:
+        """Run a ticket of coroutines on our loop; while it waits for room the loop stands still."""
         loop = self._loop_for(worker.spec)
         assert loop is not None
-        def tell(told: Done) -> None:
-            events.append(told._replace(worker=command.worker, waiting=False))
+        told: list[Done] = []
+        doors: list[asyncio.Future[int]] = []
+        halted = asyncio.Event()
 
-        complete(loop, run_async(worker, command, tell, room))
-        return events
+        async def room(ticket: int) -> int:
+            doors.append(loop.create_future())
+            halted.set()
+            return await doors[-1]
+
+        async def advance() -> None:
+            halted.clear()
+            if doors:
+                doors.pop().set_result(allowance)
+            halts = asyncio.ensure_future(halted.wait())
+            await asyncio.wait([task, halts], return_when=asyncio.FIRST_COMPLETED)
+            halts.cancel()
+
+        task = loop.create_task(run_async(worker, command, told.append, room))
+        allowance = 0
+        try:
+            while not task.done():
+                complete(loop, advance())
+                for each in told:
+                    allowance = yield each
+                told.clear()
+            task.result()
+        finally:
+            task.cancel()
+            complete(loop, asyncio.wait([task]))
 
     def _loop_for(self, spec: StageSpec) -> asyncio.AbstractEventLoop | None:
         if not spec.stage.is_async:

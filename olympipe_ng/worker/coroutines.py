@@ -6,14 +6,13 @@ import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
-from ..drop import DROP
 from ..errors import StageTimeout
 from ..failures import Kind
 from ..lazy import lazy
 from ..scheduler.messages import Dispatch, Done, Verb
 from ..stages.contract import Arity, ItemTransform
 from .items import emitter, explained, ship, unloadable
-from .many import add_exploded, elements, is_due, tell_some
+from .many import spread
 from .seeding import seed_item
 from .ticket import TicketRun
 
@@ -82,8 +81,6 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
         result = await _in_time(cast(ItemTransform, worker.transform).apply(item), worker.spec.plan.timeout)
         if arity is Arity.KEEP:
             result = bool(result)
-        elif arity is Arity.MANY:
-            result = [element for element in elements(result) if element is not DROP]
     except _Late as late:
         return ticket.failed(at, item, StageTimeout(str(late)), Kind.TIMEOUT)
     except worker.catch as error:  # the user's coroutine
@@ -91,7 +88,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
     finally:
         ticket.function_took(time.perf_counter() - started)
     if arity is Arity.MANY:
-        return await _spread(worker, ticket, at, item, result, tell, room)
+        return await _emit_all(ticket, at, spread(worker, ticket, at, item, lambda: result), tell, room)
     try:
         emitter(worker, ticket)(at, item, result)
     except worker.catch as error:  # the result's own pickling
@@ -112,30 +109,20 @@ async def _in_time(outcome: Awaitable[Any], limit: float | None) -> Any:
     return task.result()
 
 
-async def _spread(
-    worker: StageWorker, ticket: TicketRun, at: int, item: Any, results: list[Any], tell: Tell, room: Room
-) -> Done | None:
-    """Emit the many outputs of one item, waiting for room where it runs out."""
-    ticket.fresh, ticket.unread = 0, False
-    for result in results:
-        if is_due(ticket):
-            telling = tell_some(ticket, at)
-            told = next(telling)
-            tell(told)
-            allowance = await room(ticket.dispatch.ticket) if told.waiting else 0
-            if allowance < 0:
-                return ticket.done(at, finished=True)
-            _resume(telling, allowance)
-        failed = add_exploded(worker, ticket, at, item, result)
-        if failed is not None:
-            return failed.ended
-    if ticket.unread or not results:
-        ticket.count("unread" if ticket.unread else "filtered")
-    return None
-
-
-def _resume(waiting: Generator[Done, int, None], allowance: int) -> None:
-    try:
-        waiting.send(allowance)
-    except StopIteration:
-        return
+async def _emit_all(ticket: TicketRun, at: int, telling: Generator[Done, int, Done | None], tell: Tell, room: Room) -> Done | None:
+    """Emit the many outputs of one item, waiting for room where it runs out. Others have their turn whenever something is told."""
+    allowance: Any = None  # what a generator must be sent first
+    while True:
+        try:
+            told = telling.send(allowance)
+        except StopIteration as ended:
+            return ended.value  # type: ignore[no-any-return]
+        tell(told)
+        try:
+            allowance = await (room(ticket.dispatch.ticket) if told.waiting else asyncio.sleep(0, 0))
+        except BaseException:  # the loop ends: no failure of the item in hand
+            ticket.closed = True
+            raise
+        if allowance < 0:
+            telling.close()
+            return ticket.done(at, finished=True)

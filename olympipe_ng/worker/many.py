@@ -11,7 +11,8 @@ when it is slow: an item that yields now and then streams. The allowance is aske
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..drop import DROP
@@ -25,7 +26,7 @@ from .ticket import Answers, TicketRun
 if TYPE_CHECKING:
     from .core import StageWorker
 
-__all__ = ["SLOW_SECONDS", "add_exploded", "await_room", "elements", "is_due", "run_many", "tell_some"]
+__all__ = ["SLOW_SECONDS", "await_room", "run_many", "spread"]
 
 SLOW_SECONDS = 0.05  # outputs of an item in hand wait no longer: more keeps more failing items whole, less gives a slow stream sooner
 BURST_BYTES = 256 << 10
@@ -42,7 +43,8 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
         except worker.catch as error:  # the item's own unpickling
             ended = unloadable(worker, ticket, at, error)
         else:
-            ended = yield from _explode(worker, ticket, transform, at, item)
+            seed_item(worker.spec, ticket.position, at)
+            ended = yield from spread(worker, ticket, at, item, partial(transform.apply, item))
         if ended is not None:
             yield ended
             return
@@ -56,19 +58,19 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
     yield ticket.done(dispatch.hi, finished=True)
 
 
-def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, at: int, item: Any) -> Generator[Done, int, Done | None]:
+def spread(worker: StageWorker, ticket: TicketRun, at: int, item: Any, give: Callable[[], Any]) -> Generator[Done, int, Done | None]:
+    """Emit the many outputs of one item, the elements of what ``give`` returns; return what ends the ticket."""
     ticket.fresh, ticket.unread = 0, False
     before = ticket.outputs.encoders[0].nbytes
-    seed_item(worker.spec, ticket.position, at)
     started = time.perf_counter()
     try:
-        for result in elements(transform.apply(item)):
+        for result in _elements(give()):
             if result is DROP:
                 continue
-            if is_due(ticket) or ticket.outputs.encoders[0].nbytes - before > BURST_BYTES:
+            if _is_due(ticket) or ticket.outputs.encoders[0].nbytes - before > BURST_BYTES:
                 yield from _tell_between(ticket, at, started)
                 before, started = 0, time.perf_counter()
-            failed = add_exploded(worker, ticket, at, item, result)
+            failed = _add(worker, ticket, at, item, result)
             if failed is not None:
                 return failed.ended
             if time.perf_counter() - ticket.shipped > SLOW_SECONDS:
@@ -88,7 +90,7 @@ def _explode(worker: StageWorker, ticket: TicketRun, transform: ItemTransform, a
     return None
 
 
-def elements(result: Any) -> Iterable[Any]:
+def _elements(result: Any) -> Iterable[Any]:
     """Return what an item's result is iterated for; ``DROP`` stands for nothing, here and among the elements."""
     return () if result is DROP else result
 
@@ -99,7 +101,7 @@ class Failed(NamedTuple):
     ended: Done | None
 
 
-def add_exploded(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any) -> Failed | None:
+def _add(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any) -> Failed | None:
     """Take one of the outputs of an item; if it cannot be encoded the item fails."""
     if not ticket.outputs.read[0]:
         ticket.unread = True
@@ -114,18 +116,14 @@ def add_exploded(worker: StageWorker, ticket: TicketRun, at: int, item: Any, res
     return None
 
 
-def is_due(ticket: TicketRun) -> bool:
+def _is_due(ticket: TicketRun) -> bool:
     """Say whether what there is must be told before another output of the item in hand is taken."""
     return ticket.fresh >= ticket.spec.burst or (not ticket.fresh and ticket.used >= ticket.allowance)
 
 
 def _tell_between(ticket: TicketRun, at: int, started: float) -> Generator[Done, int, None]:
-    ticket.function_took(time.perf_counter() - started)
-    yield from tell_some(ticket, at)
-
-
-def tell_some(ticket: TicketRun, at: int) -> Generator[Done, int, None]:
     """Tell what there is; wait until the edge has room again where the allowance is used up."""
+    ticket.function_took(time.perf_counter() - started)
     ticket.emitted += ticket.fresh
     ticket.fresh = 0
     if ticket.used < ticket.allowance:

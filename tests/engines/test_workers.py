@@ -356,6 +356,26 @@ def test_an_element_of_an_asynchronous_explode_that_cannot_be_pickled_fails_its_
     assert "lock" in results.errors[0]
 
 
+@each_engine
+def test_what_an_asynchronous_explode_returns_streams(where):
+    """It may be endless: what an ``async def`` returns is iterated as it is wanted, not collected."""
+    async def count(x):
+        return itertools.count(x)
+
+    assert Pipeline([5], **where).explode(count).limit(3).wait_for_result() == [5, 6, 7]
+
+
+@each_engine
+def test_an_asynchronous_explode_that_fails_half_way_fails_its_item(where):
+    """Where what it returned raises, nothing of the item comes out, and the others do."""
+    async def halves(x):
+        return (1 // (2 - x) for _ in range(2)) if x else [7]
+
+    results = Pipeline([0, 1, 2, 0], **where).explode(halves, on_error="collect").wait_for_result()
+    assert results == [7, 1, 1, 7]
+    assert "ZeroDivisionError" in results.errors[0]
+
+
 @in_threads
 def test_what_a_tap_or_a_task_does_to_the_callers_objects_stays_in_the_worker_of_a_process(where):
     """In a process a list of the caller's stays empty; threads share it."""
