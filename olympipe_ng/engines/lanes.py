@@ -77,6 +77,7 @@ class LaneGroup:
         if self.spec.plan.many:
             self._grants[command.ticket] = queue.SimpleQueue()
         if self._loop is not None:
+            self._async_grants[command.ticket] = asyncio.Queue()  # here, so that ``cancel`` finds it, however soon it comes
             self._loop.call_soon_threadsafe(self._begin, command)
         else:
             self._tickets.put(command)
@@ -224,6 +225,7 @@ class LaneGroup:
             self._ending.set()
             return
         if command.ticket in self._cancelled:
+            del self._async_grants[command.ticket]
             self._say(Done(self._worker, command.ticket, command.lo))
             return
         if len(self._tasks) >= self.spec.plan.lanes:
@@ -242,7 +244,6 @@ class LaneGroup:
             self._begin(self._next.popleft())
 
     async def _run_ticket(self, command: Dispatch) -> None:
-        self._async_grants[command.ticket] = asyncio.Queue()
         await run_async(self._core, command, self._told, self._async_room)
         del self._async_grants[command.ticket]
         self._grants.pop(command.ticket, None)

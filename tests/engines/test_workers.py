@@ -365,6 +365,16 @@ def test_what_an_asynchronous_explode_returns_streams(where):
     assert Pipeline([5], **where).explode(count).limit(3).wait_for_result() == [5, 6, 7]
 
 
+@in_threads
+def test_an_asynchronous_explode_ends_when_nobody_wants_the_rest(where):
+    """Also those of its coroutines that were about to begin at that moment."""
+    async def forever(x):
+        return itertools.repeat(x)
+
+    endless = Pipeline(range(6), **where).explode(forever).limit(4)
+    assert [endless.wait_for_result() for _ in range(20)] == [[0, 0, 0, 0]] * 20
+
+
 @each_engine
 def test_an_asynchronous_explode_that_fails_half_way_fails_its_item(where):
     """Where what it returned raises, nothing of the item comes out, and the others do."""
