@@ -17,6 +17,7 @@ from .reduce import Fold
 
 __all__ = ["Checkpoint"]
 
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint(Stage):
     """Each item of ``emitter(state)``, after ``state = reducer(item, state)`` over all items."""
