@@ -279,6 +279,45 @@ def test_f38_a_worker_may_reconfigure_its_streams():
     assert target.getvalue() == "é 0\né 1\n"
 
 
+class Bare:
+    """All that ``print`` asks of a stream."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+def replace_the_stream(x):
+    sys.stdout = Bare()
+    return x
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_f38_a_worker_ends_as_a_worker_whatever_its_task_made_of_the_streams(tmp_path, method):
+    """It never goes on as a copy of the caller's program, though what stands for ``sys.stdout`` cannot be flushed."""
+    here, caller = tmp_path / "who is here", os.getpid()
+    try:
+        Pipeline(range(4), start_method=method).task(replace_the_stream).wait_for_completion()
+    finally:
+        with here.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if os.getpid() != caller:
+            os._exit(1)
+    assert here.read_text() == f"{caller}\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_f38_a_program_may_print_to_an_object_that_cannot_be_flushed(monkeypatch, caplog, method):
+    """As one that writes to two streams; the lines of workers are among the others, and none is said to be lost."""
+    stream = Bare()
+    monkeypatch.setattr(sys, "stdout", stream)
+    Pipeline(range(2), start_method=method).task(print).wait_for_completion()
+    assert stream.text == "0\n1\n"
+    assert not caplog.messages
+
+
 def print_a_piece(x):
     print(x, end="")
 

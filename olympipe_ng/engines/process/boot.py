@@ -13,7 +13,7 @@ from ...plan import EdgePlan, NodePlan, Plan, Role
 from ...transport.by_value import loads_graph
 from ...transport.wire import Channel
 from . import protocol as p
-from .children import OPEN, be_subreaper, die_with_parent, enter_child, flush_streams, fork_child, import_for_children, name_process
+from .children import OPEN, be_subreaper, die_with_parent, enter_child, fork_child, import_for_children, leave, name_process
 from .poller import Poller
 from .starting import Settings, SpawnStarter, adopt_channel, fail_set_up, live_as_worker, prepare
 from .template import TemplateStarter
@@ -43,9 +43,7 @@ def unpack_plan(plain: tuple[Any, ...]) -> Plan:
 def supervisor(fd: int) -> None:
     """Be the supervisor of a run whose caller did not fork."""
     enter_child()
-    status = _live_as_supervisor(fd)
-    flush_streams()
-    os._exit(status)
+    leave(_live_as_supervisor(fd))
 
 
 def _live_as_supervisor(fd: int) -> int:
@@ -75,8 +73,7 @@ def nursery(fd: int) -> None:
     for name in (_supervisor.__name__, "cloudpickle.cloudpickle"):
         importlib.import_module(name)
     _Nursery(adopt_channel(fd)).run()
-    flush_streams()
-    os._exit(0)
+    leave(0)
 
 
 class _Nursery:
@@ -180,6 +177,5 @@ def worker(fd: int) -> None:
         else:
             status = live_as_worker(channel, number, place, spec, settings)
     finally:
-        flush_streams()
-        os._exit(status)
+        leave(status)
 

@@ -36,10 +36,10 @@ __all__ = [
     "be_subreaper",
     "die_with_parent",
     "enter_child",
-    "flush_streams",
     "fork_child",
     "fork_grandchildren",
     "import_for_children",
+    "leave",
     "name_process",
     "own_rss",
     "reseed",
@@ -162,8 +162,7 @@ def _live(body: Callable[[], int], blocked: Iterable[Any], *, ours: bool = False
     except BaseException:  # the border of the process: nothing may return into the caller's frames
         traceback.print_exc()
     finally:
-        flush_streams()
-        os._exit(status)
+        leave(status)
 
 
 def enter_child() -> None:
@@ -209,14 +208,22 @@ def _do_nothing(number: int, frame: Any) -> None:
     """Take an interrupt that is meant for the caller."""
 
 
+def leave(status: int) -> NoReturn:
+    """End this process, whatever the streams that the user's code may have put in place of the standard ones do."""
+    try:
+        flush_streams()
+    finally:
+        os._exit(status)
+
+
 def flush_streams() -> None:
     """Write what waits in the standard streams, so that a child neither repeats nor swallows it."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
-        except (OSError, ValueError):
-            continue  # closed
+        except Exception:  # closed, or an object of the user's: many that are printed to have no ``flush``
+            continue
 
 
 def die_with_parent(parent: int) -> None:

@@ -228,4 +228,5 @@ def _write(number: int, text: str) -> None:
     stream = sys.stdout if number == 1 else sys.stderr
     if stream is not None:
         stream.write(text)
-        stream.flush()
+        if hasattr(stream, "flush"):  # many objects that are printed to have none
+            stream.flush()
