@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -10,6 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -382,6 +385,54 @@ def test_what_a_killed_worker_leaves_behind_is_ended(tmp_path):
     with pytest.raises(WorkerDied):
         Pipeline([1], start_method="fork").task(leave_a_child, redeliver=False).wait_for_result()
     assert not gone_within(numbers(tmp_path), 2.0)
+
+
+def come_back_twice(x):
+    """A script that forks where its author thinks of nothing else."""
+    pid = os.fork()
+    if not pid:
+        return np.full(100_000, -1)
+    os.waitpid(pid, 0)
+    return np.full(100_000, x)
+
+
+async def come_back_twice_async(x):
+    return come_back_twice(x)
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [(come_back_twice, {}), (come_back_twice, {"threads": 2}), (come_back_twice_async, {})],
+    ids=["one lane", "threads", "async"],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_process_that_a_task_forked_never_goes_on_as_the_worker(capfd, method, task, options):
+    """Nothing is given twice, nobody waits, and the worker's arrays are its own; it is said that there was such a process."""
+    results = Pipeline(range(4), start_method=method).task(task, name="twice", **options).wait_for_result()
+    assert [set(result) for result in results] == [{0}, {1}, {2}, {3}]
+    assert capfd.readouterr().err.count("stage 1 'twice': a process that it forked came back from it") == 4
+
+
+def print_in_a_process_of_its_own(x):
+    process = multiprocessing.get_context("fork").Process(target=talk, args=(x,))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def talk(x):
+    print("printed", x)
+    logging.getLogger("talker").warning("logged %d", x)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_process_prints_that_a_task_forked_never_gets_between_what_the_worker_sends(capfd, method):
+    """It has the descriptors, and neither the socket nor the lock, which another of the worker's threads may hold."""
+    results = Pipeline(range(2), start_method=method).task(print_in_a_process_of_its_own, threads=2).wait_for_result()
+    assert results == [0, 0]
+    said = capfd.readouterr()
+    assert sorted(said.out.split("\n")) == ["", "printed 0", "printed 1"]
+    assert sorted(said.err.split("\n")) == ["", "WARNING:talker:logged 0", "WARNING:talker:logged 1"]
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])

@@ -25,7 +25,7 @@ from . import protocol as p
 
 logging = lazy("logging")
 
-__all__ = ["LogDesk", "handler_class", "is_own_stream", "relay"]
+__all__ = ["LogDesk", "handler_class", "is_own_stream", "relay", "say_directly"]
 
 DESK = 10_000  # records that may wait; more holds more memory behind a slow handler, less drops sooner
 CLOSE_SECONDS = 1.0  # for what waits at the end of a run
@@ -70,6 +70,14 @@ def _write_whole(number: int, text: str) -> None:
     data = text.encode("utf-8", "backslashreplace")
     while data:
         data = data[os.write(number, data) :]
+
+
+def say_directly(header: tuple[Any, ...]) -> None:
+    """Write a line or a log record to this process's own descriptor, where nobody passes it on."""
+    if header[0] == p.PRINT:
+        _write_whole(header[1], header[2])
+    else:
+        _write_whole(2, f"{logging.getLevelName(header[2])}:{header[1]}:{header[5]}\n")
 
 
 @cache

@@ -4,6 +4,9 @@
     receive ──► LaneGroup (threads, or an event loop) ──► send Done                 several lanes
 
 It ends when told to, and at once when the supervisor is gone (``children.die_with_parent``), busy or not.
+
+A process that a task forks (a pool of ``multiprocessing``, say) has no part in this: two cannot speak through one socket, nor write to one
+arena. It lets go of the socket, what it prints goes to its own descriptors, and where it comes back from the task it is ended.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ...failures import Kind
 from ...scheduler import messages as m
@@ -26,6 +29,7 @@ from ..lanes import LaneGroup
 from . import protocol as p
 from .children import own_rss
 from .heap import give_back, keep_freed
+from .logs import say_directly
 from .page import open_page
 from .shared import SharedMemory
 
@@ -84,9 +88,12 @@ class WorkerProcess:
         self._lines: deque[tuple[Any, ...]] = deque()
         self._cancelled: set[int] = set()
         self._waiting: deque[tuple[Any, Any]] = deque()  # messages that came while an item was in hand
+        self._is_copy = False  # this is a process that a task forked
 
     def run(self) -> int:
         """Serve until told to stop; return the exit status."""
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._part)
         lanes = self._spec.plan.lanes
         page = open_page(lanes)
         if page is not None:
@@ -96,12 +103,28 @@ class WorkerProcess:
 
     def say(self, header: tuple[Any, ...]) -> None:
         """Send a line or a log record; one that is born while this thread is sending waits for the next."""
+        if self._is_copy:
+            say_directly(header)
+            return
         self._lines.append(header)
         if self._sender != threading.get_ident():
             while self._lines:
                 self._send(self._lines.popleft())
 
+    def _part(self) -> None:
+        """Forget, in a process that a task forked, what is the worker's."""
+        self._is_copy = True
+        self._channel.close()
+
+    def _end_copy(self) -> NoReturn:
+        """End such a process where it would go on as this worker."""
+        text = f"stage {self._spec.title}: a process that it forked came back from it, and is ended; let it end by os._exit()\n"
+        say_directly((p.PRINT, 2, text))
+        os._exit(1)
+
     def _send(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
+        if self._is_copy:
+            self._end_copy()
         with self._lock:
             self._sender = threading.get_ident()
             try:
@@ -194,12 +217,14 @@ class WorkerProcess:
 
     def _hear(self) -> None:
         """Take the messages that are here: those that concern tickets in hand now, the others later."""
+        if self._is_copy:
+            self._end_copy()
         while self._channel.poll_readable():
             self._await_one()
 
     def _hear_alone(self) -> None:
         """Take credit for blocks before a new one is asked for, where nobody else listens."""
-        if not self._lanes:
+        if self._is_copy or not self._lanes:
             self._hear()
 
     def _await_one(self) -> None:
