@@ -155,6 +155,7 @@ class StageConfig:
     max_rss_per_worker: float | None = None
 
     def __post_init__(self) -> None:
+        _keep_plain_texts(self)
         if not _is_word(self.count, "auto"):
             set_int(self, "count", minimum=1, also='or "auto"')
         set_int(self, "threads", minimum=1)
@@ -206,6 +207,7 @@ class RunConfig:
     metrics: bool = False
 
     def __post_init__(self) -> None:
+        _keep_plain_texts(self)
         _check_name(self.name)
         set_int(self, "total", minimum=0, none=True)
         _check_choice("engine", self.engine, ("process", "thread", "inline", "ray"))
@@ -290,6 +292,13 @@ def _check_names(kind: type, given: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
             raise GraphError(f"unknown option {name!r}{hint}")
+
+
+def _keep_plain_texts(described: object) -> None:
+    """Make words and names Python's own: a member of an enumeration reaches no other process, one of NumPy's reaches it as bytes."""
+    for name, value in vars(described).items():
+        if isinstance(value, str):
+            object.__setattr__(described, name, str.__str__(value))
 
 
 def _check_name(value: Any) -> None:

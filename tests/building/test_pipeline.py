@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 import threading
+from enum import Enum
 from fractions import Fraction
 from xml.etree import ElementTree
 
@@ -188,6 +189,22 @@ def test_options_are_kept_as_plain_numbers():
     for config, whole, real in ((stage, WHOLE, REAL), (run, RUN_WHOLE, RUN_REAL)):
         assert {(type(value), value) for value in (getattr(config, name) for name in whole)} == {(int, 5)}
         assert {(type(value), value) for value in (getattr(config, name) for name in real)} == {(float, 0.5)}
+
+
+class Word(str, Enum):
+    COLLECT = "collect"
+    PROCESS = "process"
+    FORKSERVER = "forkserver"
+
+
+def test_options_are_kept_as_plain_texts():
+    """A member of an enumeration and one of NumPy's texts cross no process border as what they are."""
+    stage = numbers.task(abs, name=np.str_("mine"), on_error=Word.COLLECT).outlet.node.stage.config
+    run = config_of(numbers.options(name=np.str_("mine"), on_error=np.str_("skip"), engine=Word.PROCESS, start_method=Word.FORKSERVER))
+    assert [(type(text), text) for text in (stage.name, stage.on_error)] == [(str, "mine"), (str, "collect")]
+    assert {type(text) for text in (run.name, run.on_error, run.engine, run.start_method)} == {str}
+    described = Pipeline([1, 0], start_method=Word.FORKSERVER).task(lambda x: 1 // x, name=Word.PROCESS, on_error=Word.COLLECT)
+    assert described.wait_for_result() == [1]
 
 
 NUMBERED = {
