@@ -33,11 +33,10 @@ def dump_exception(exc: BaseException, by_value: ByValue | None = None) -> bytes
             data = dump(exc, by_value)
             if len(data) > MOST:
                 return None
-            copy = pickle.loads(data)
-        except BaseException:  # users' __reduce__, __init__ and __setstate__ run here, and may raise anything, SystemExit too
+            if _is_same(pickle.loads(data), exc):
+                return data
+        except BaseException:  # users' __reduce__, __init__, __setstate__ and properties run here, and may raise anything, SystemExit too
             continue
-        if _is_same(copy, exc):
-            return data
     return None
 
 

@@ -258,8 +258,11 @@ def _truth_of(apply: Callable[[Any], Any]) -> Callable[[Any], bool]:
 def explained(worker: StageWorker, error: BaseException, result: Any) -> BaseException:
     """Add to a pickling error what in the result is to blame."""
     explain = getattr(worker.codec, "explain", None)
-    if explain is not None and hasattr(error, "add_note"):
-        error.add_note(explain(result))
+    if explain is not None and hasattr(BaseException, "add_note"):
+        try:
+            BaseException.add_note(error, explain(result))
+        except worker.catch:  # the user's __reduce__, once more; or the error's notes are something else
+            return error
     return error
 
 

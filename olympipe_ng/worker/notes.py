@@ -59,8 +59,8 @@ def shortened_traceback(error: BaseException) -> str:
 def summarise(error: BaseException) -> str:
     """Return ``OSError: image file is truncated``, whatever the exception's ``__str__`` does."""
     try:
-        text = str(error)
-    except Exception as failure:  # the user's __str__: its failure must not hide the failure that is being described
+        text = str.__str__(str(error))  # of a class of its own it could not travel
+    except (Exception, SystemExit) as failure:  # the user's __str__: its failure must not hide the failure that is being described
         text = f"<str() of it raised {type(failure).__name__}>"
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"

@@ -13,6 +13,7 @@ from olympipe_ng import Pipeline, SerializationError, StageError
 from tests.faults import menu
 
 METHODS = ["fork", "forkserver"]
+ENGINES = [{"start_method": "fork"}, {"engine": "thread"}, {"engine": "inline"}]
 
 
 def numbers(upto=9, **options):
@@ -119,3 +120,86 @@ def test_f21_a_long_message_is_kept_whole_and_printed_nowhere(capfd):
     assert isinstance(caught.value.__cause__, ValueError)
     assert str(caught.value.__cause__) == "E" * 50_000 + "CAUSE"
     assert capfd.readouterr() == ("", "")
+
+
+class Text(str):
+    """Of a class of its own, as one of NumPy's, or of a template engine's."""
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise SystemExit(0)
+
+
+class Strange(Exception):
+    @property
+    def exceptions(self):
+        raise ValueError("there are none")
+
+
+class Spoken(Exception):
+    def __str__(self):
+        return Text("said")
+
+
+@pytest.mark.parametrize("options", ENGINES, ids=str)
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Unspeakable, "Unspeakable: <str() of it raised SystemExit>"),
+        (Strange, "Strange"),
+        (Spoken, "Spoken: said"),
+    ],
+    ids=["str exits", "a property raises", "a text of its own"],
+)
+def test_f14_whatever_describing_an_exception_does_it_is_its_items_failure(options, kind, text):
+    """The worker goes on, and so does the run."""
+    results = numbers(**options).task(raising(kind()), on_error="collect").wait_for_result()
+    assert results == [0, 1, 2, 3, 4, 6, 7, 8]
+    assert text in results.errors[0]
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        if not self.name:
+            raise SystemExit(0)
+        return self.name
+
+
+@pytest.mark.parametrize("options", ENGINES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "text"), [(np.str_("gear"), "item 0 gear: "), ("", "item 0 <Named whose repr raised SystemExit>: ")]
+)
+def test_f14_whatever_an_items_repr_gives_its_failure_is_told(options, name, text):
+    """A text of NumPy's is a text; and a ``repr`` may not even end the process."""
+    results = Pipeline(lambda: [Named(name)], **options).task(lambda x: 1 // 0, on_error="collect").wait_for_result()
+    assert results == []
+    assert text in results.errors[0]
+
+
+class Exits:
+    def __reduce__(self):
+        raise SystemExit(3)
+
+
+class OddNotes(Exception):
+    def __init__(self):
+        self.__notes__ = "none"
+
+
+class Annotated:
+    def __reduce__(self):
+        raise OddNotes
+
+
+@pytest.mark.parametrize("options", ENGINES, ids=str)
+@pytest.mark.parametrize(("kind", "text"), [(Exits, "SystemExit: 3"), (Annotated, "OddNotes")])
+def test_f13_whatever_pickling_a_result_raises_it_is_its_items_failure(options, kind, text):
+    """Also when it is asked once more, for the part that is to blame."""
+    results = numbers(**options).task(lambda x: [kind()] if x == 5 else x, on_error="collect").task(abs).wait_for_result()
+    assert results == [0, 1, 2, 3, 4, 6, 7, 8]
+    assert "item 5 5: " in results.errors[0]
+    assert text in results.errors[0]
