@@ -91,6 +91,14 @@ def handler_class() -> Any:
             super().__init__()
             self._send = send
 
+        def handle(self, record: Any) -> Any:
+            """Take a record without the lock that other handlers hold meanwhile: whoever sends, and logs in the middle of that (the garbage
+            collector may), must not wait for one who holds it and waits to send."""
+            passed = self.filter(record)
+            if passed:
+                self.emit(record if passed is True else passed)  # a filter may give another record
+            return passed
+
         def emit(self, record: Any) -> None:
             try:
                 self._send((p.LOG, *plain_record(record)))
@@ -104,9 +112,16 @@ def plain_record(record: Any) -> tuple[Any, ...]:
     """Return the parts of a record that every handler of the caller may ask for, as plain data."""
     text = record.getMessage()
     failure = record.exc_text or (logging.Formatter().formatException(record.exc_info) if record.exc_info else None)
-    attributes = {"created": record.created, "msecs": record.msecs, "process": record.process, "processName": record.processName}
-    attributes |= {"thread": record.thread, "threadName": record.threadName, "exc_text": failure, "relativeCreated": record.relativeCreated}
-    return record.name, record.levelno, record.pathname, record.lineno, text, record.funcName, record.stack_info, attributes
+    attributes = {"created": record.created, "msecs": record.msecs, "process": record.process, "thread": record.thread}
+    attributes |= {"processName": _plain(record.processName), "threadName": _plain(record.threadName)}
+    attributes |= {"exc_text": failure, "relativeCreated": record.relativeCreated}
+    name, level = _plain(record.name), int.__int__(record.levelno)
+    return name, level, record.pathname, record.lineno, _plain(text), record.funcName, record.stack_info, attributes
+
+
+def _plain(text: Any) -> Any:
+    """Return a text of a class of its own (a member of an enumeration, one of NumPy's) as Python's."""
+    return str.__str__(text) if isinstance(text, str) else text
 
 
 class LineStream(io.TextIOBase):

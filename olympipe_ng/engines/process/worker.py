@@ -84,7 +84,7 @@ class WorkerProcess:
         self._look_again = 0.0
         self._tidy_at = time.monotonic() + SELDOM
         self._number = number
-        self._sender = 0  # the thread that is sending
+        self._senders: set[int] = set()  # threads
         self._lines: deque[tuple[Any, ...]] = deque()
         self._cancelled: set[int] = set()
         self._waiting: deque[tuple[Any, Any]] = deque()  # messages that came while an item was in hand
@@ -102,14 +102,13 @@ class WorkerProcess:
         return self._run_lanes(slots) if self._lanes else self._run_alone(slots)
 
     def say(self, header: tuple[Any, ...]) -> None:
-        """Send a line or a log record; one that is born while this thread is sending waits for the next."""
+        """Send a line or a log record; one that is born while this thread is sending goes behind that."""
         if self._is_copy:
             say_directly(header)
             return
         self._lines.append(header)
-        if self._sender != threading.get_ident():
-            while self._lines:
-                self._send(self._lines.popleft())
+        if threading.get_ident() not in self._senders:
+            self._send()
 
     def _part(self) -> None:
         """Forget, in a process that a task forked, what is the worker's."""
@@ -122,15 +121,21 @@ class WorkerProcess:
         say_directly((p.PRINT, 2, text))
         os._exit(1)
 
-    def _send(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
+    def _send(self, header: tuple[Any, ...] = (), segments: Any = (), fds: Sequence[int] = ()) -> None:
+        """Send a message, if there is one, and the lines that wait. The garbage collector, or a signal handler, that runs in the middle of
+        this finds this thread among the senders before it has the lock, and until it has let go of it."""
         if self._is_copy:
             self._end_copy()
-        with self._lock:
-            self._sender = threading.get_ident()
-            try:
-                self._channel.send(header, segments, fds)
-            finally:
-                self._sender = 0
+        me = threading.get_ident()
+        self._senders.add(me)
+        try:
+            with self._lock:
+                if header:
+                    self._channel.send(header, segments, fds)
+                while self._lines:
+                    self._channel.send(self._lines.popleft())
+        finally:
+            self._senders.discard(me)
 
     def _warn(self, text: str) -> None:
         self._send((p.WARN, text))

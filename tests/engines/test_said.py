@@ -1,0 +1,104 @@
+"""What a worker's functions log and print, at awkward moments and in odd classes: it arrives, and nobody waits for it in vain."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+
+import numpy as np
+import pytest
+
+from olympipe_ng import Pipeline
+from olympipe_ng.engines.process import protocol as p
+from olympipe_ng.engines.process.logs import handler_class
+from olympipe_ng.engines.process.worker import WorkerProcess
+from olympipe_ng.options import RunConfig
+from olympipe_ng.plan import make_plan
+from olympipe_ng.transport.wire import channel_pair
+from olympipe_ng.worker.spec import make_specs
+
+TIMEOUT = 20
+
+
+class Interrupted:
+    """A lock: as soon as it is taken something else has its turn in the same thread, once."""
+
+    def __init__(self, act):
+        self._lock = threading.Lock()
+        self._act = act
+
+    def __enter__(self):
+        assert self._lock.acquire(timeout=1), "this thread waits for itself"
+        act, self._act = self._act, None
+        if act is not None:
+            act()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
+def test_what_is_printed_in_the_middle_of_a_message_waits_for_nobody_and_goes_behind_it():
+    """The garbage collector runs where it likes, and so do signal handlers; nothing else need be printed for the line to be sent."""
+    plan, nodes = make_plan([Pipeline([1]).task(abs).outlet], RunConfig())
+    spec = make_specs(plan, nodes, RunConfig())[1]
+    mine, theirs = channel_pair()
+    process = WorkerProcess(theirs, 1, 0, spec, zero_copy=False, together=False, stock=None, kept=0)
+    process._lock = Interrupted(lambda: process.say((p.PRINT, 1, "deleted\n")))
+    process.say((p.PRINT, 1, "printed\n"))
+    assert [header for header, _ in mine.receive_nowait()] == [(p.PRINT, 1, "printed\n"), (p.PRINT, 1, "deleted\n")]
+    mine.close()
+    theirs.close()
+
+
+def test_a_thread_that_logs_waits_for_none_that_is_about_to_send():
+    """Else one that sends, and in the middle of that has the garbage collector log, would wait for one that waits for it."""
+    waiting, release = threading.Event(), threading.Event()
+    said = []
+
+    def send(header):
+        if header[5] == "first":
+            waiting.set()
+            release.wait(TIMEOUT)
+        said.append(header[5])
+
+    handler = handler_class()(send)
+    threads = [threading.Thread(target=handler.handle, args=(record(text),), daemon=True) for text in ("first", "second")]
+    threads[0].start()
+    assert waiting.wait(TIMEOUT)
+    threads[1].start()
+    threads[1].join(1)
+    before = list(said)
+    release.set()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert before == ["second"]
+    assert said == ["second", "first"]
+
+
+def record(text):
+    return logging.LogRecord("mine", logging.INFO, "file.py", 1, text, (), None)
+
+
+class Name(str, enum.Enum):
+    MINE = "mine.own"
+
+
+class Level(enum.IntEnum):
+    NOTICE = 25
+
+
+def log_in_odd_classes(x):
+    logging.getLogger(Name.MINE).log(Level.NOTICE, "enumerated")
+    logging.getLogger("mine.own").log(np.int64(25).item(), np.str_("of NumPy's"))
+    return x
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_a_record_arrives_though_its_level_and_name_are_members_of_enumerations(caplog, capfd, method):
+    """What crosses is a number and a text."""
+    caplog.set_level(1)
+    Pipeline([1], start_method=method).task(log_in_odd_classes).wait_for_completion()
+    found = [(record.name, record.levelno, record.getMessage()) for record in caplog.records if record.name == "mine.own"]
+    assert found == [("mine.own", 25, "enumerated"), ("mine.own", 25, "of NumPy's")]
+    assert not capfd.readouterr().err
