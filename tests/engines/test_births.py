@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import itertools
 import os
 import signal
 import sys
+import threading
 import time
 
 import psutil
 import pytest
 
-from olympipe_ng import InternalError, Pipeline, StageTimeout
+from olympipe_ng import GraphError, InternalError, Pipeline, StageTimeout
 from olympipe_ng.engines.process import children, client, starting
 from olympipe_ng.transport.wire import channel_pair
 
@@ -173,3 +175,23 @@ def test_a_fork_that_is_refused_is_an_error(monkeypatch):
     with pytest.raises(OSError, match="1 of 2 workers could not be forked") as caught:
         children.fork_grandchildren([end_with(0), end_with(0)])
     assert caught.value.errno == errno.EAGAIN
+
+
+@pytest.mark.skipif(not os.path.isdir(FDS), reason="descriptors are listed in /proc")
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_run_that_cannot_be_begun_leaves_no_socket_to_the_garbage_collector(method, monkeypatch):
+    """A function that cannot be sent, or a fork that is refused."""
+
+    def refuse():
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    lock = threading.Lock()
+    monkeypatch.setattr(children, "_fork_quietly", refuse)
+    before = held_sockets()
+    gc.disable()
+    try:
+        with pytest.raises((GraphError, OSError)):
+            Pipeline([1], start_method=method).task(lambda x: (lock, x)).wait_for_result()
+        assert held_sockets() == before
+    finally:
+        gc.enable()

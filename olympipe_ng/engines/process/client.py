@@ -100,12 +100,14 @@ class ProcessEngine:
         self._channel = Channel(mine._sock, self._lock)
         OPEN.add(self._channel)
         config, plan = self._job.config, self._job.plan
-        settings = take_settings(self._method, config, threads_of_run(config.blas_threads, plan), kept_by_each(plan))
-        if self._stock is not None:
-            self._fork(theirs, settings, self._stock)
-        else:
-            self._exec(theirs, settings)
-        theirs.close()
+        try:
+            settings = take_settings(self._method, config, threads_of_run(config.blas_threads, plan), kept_by_each(plan))
+            if self._stock is not None:
+                self._fork(theirs, settings, self._stock)
+            else:
+                self._exec(theirs, settings)
+        finally:
+            theirs.close()
 
     def _fork(self, theirs: Channel, settings: Any, stock: Stock) -> None:
         job, caller = self._job, os.getpid()
