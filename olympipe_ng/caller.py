@@ -96,10 +96,14 @@ class Caller(Sinks):
             self.finished = True
             self.engine.close(STOP_SECONDS)
             raise
-        for feeder in self.feeders.values():
-            if self.engine.threaded:
-                feeder.start()
-        self.progress = _progress.make_progress(self) if self.config.progress is not False else None
+        try:
+            for feeder in self.feeders.values():
+                if self.engine.threaded:
+                    feeder.start()
+            self.progress = _progress.make_progress(self) if self.config.progress is not False else None
+        except BaseException:  # no thread more may be started, or the user's display is odd
+            self.stop()
+            raise
 
     def finish(self) -> None:
         """Wait for the end; raise the run's error, once."""

@@ -280,7 +280,8 @@ class FeederThread:
 
     def join(self, seconds: float) -> bool:
         """Wait for the thread's end; ``False`` if it is stuck in the user's source."""
-        self.thread.join(seconds)
+        if self.thread.ident is not None:  # else it could not be started
+            self.thread.join(seconds)
         return not self.thread.is_alive()
 
     def _loop(self) -> None:

@@ -125,7 +125,11 @@ class LaneGroup:
         name = f"{self.spec.plan.label} {self._core.who.number}"
         thread = threading.Thread(target=contextvars.copy_context().run, args=(self._live, target), name=name, daemon=True)
         self.threads.append(thread)
-        thread.start()
+        try:
+            thread.start()
+        except BaseException:  # there are too many threads: what never began cannot be waited for
+            self.threads.remove(thread)
+            raise
 
     def _live(self, target: Callable[[], None]) -> None:
         try:

@@ -75,7 +75,8 @@ class ThreadEngine(LocalDriver):
 
     def close(self, seconds: float) -> list[str]:
         until = time.monotonic() + seconds
-        self._thread.join(max(0.0, until - time.monotonic()))
+        if self._thread.ident is not None:  # else it could not be started
+            self._thread.join(max(0.0, until - time.monotonic()))
         groups = [*self._groups.values(), *self._left]
         return [name for group in groups for name in group.join(max(0.0, until - time.monotonic()))]
 

@@ -114,6 +114,34 @@ def test_a_bug_of_ours_in_any_thread_of_a_run_is_an_error_and_no_hang(where, own
         Pipeline(range(3), **where).task(abs).wait_for_result()
 
 
+@pytest.mark.parametrize(
+    ("options", "refused", "error"),
+    [
+        ({"start_method": "fork"}, "olympipe_ng I/O", RuntimeError),
+        ({"start_method": "fork"}, "olympipe_ng source 1", RuntimeError),
+        ({"engine": "thread"}, "olympipe_ng scheduler", RuntimeError),
+        ({"engine": "thread"}, "olympipe_ng source 1", RuntimeError),
+        ({"engine": "thread"}, "abs 1", InternalError),
+    ],
+    ids=str,
+)
+def test_a_run_whose_threads_cannot_all_be_started_says_so_and_leaves_nothing(options, refused, error, monkeypatch):
+    """At the limit of processes: no thread, child or socket of the half that was begun waits for a collector or an end of the program."""
+    start = threading.Thread.start
+
+    def start_unless_refused(thread):
+        if thread.name == refused:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_unless_refused)
+    begun = Pipeline([1, 2], **options).gather(Pipeline([3, 4], **options)).task(abs, 2)
+    before = set(threading.enumerate())
+    with pytest.raises(error, match="can't start new thread"):
+        begun.wait_for_result()
+    assert set(threading.enumerate()) == before
+
+
 @in_threads
 def test_an_iterator_that_is_closed_in_a_thread_of_its_own_run_ends_the_run_without_waiting(where):
     """The garbage collector, which runs in any thread, may close it there: that thread cannot wait for its own end."""
