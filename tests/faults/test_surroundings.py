@@ -154,6 +154,22 @@ def test_f35_functions_of_python_c_and_standard_input(method, how, tmp_path):
     assert "done" in done.stdout
 
 
+@pytest.mark.parametrize("method", ALL)
+def test_a_folder_that_was_deleted_is_no_hindrance(tmp_path, method):
+    """A session without a script looks for modules where it is: where that is nowhere, there are none."""
+    code = """
+import os, sys, tempfile
+from olympipe_ng import Pipeline
+sys.path.insert(0, "")
+os.chdir(tempfile.mkdtemp())
+os.rmdir(os.getcwd())
+print(Pipeline(range(3), start_method=sys.argv[1]).task(lambda x: x + 1).wait_for_result())
+"""
+    with Script(tmp_path, code, method) as script:
+        status, output, errors = script.end()
+    assert (status, output) == (0, "[1, 2, 3]\n"), errors
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_f36_a_pipeline_in_a_task(method):
     """A pipeline inside a task, of processes too."""

@@ -212,11 +212,20 @@ def take_settings(method: str, config: Any, blas_threads: int, kept: int) -> Set
         for action, text, category, module, line in warnings.filters
     )
     disabled = logging.getLogger().manager.disable
-    path = tuple(os.fspath(entry or os.getcwd()) for entry in sys.path)  # a Path says nothing to a fresh interpreter
+    here = _folder()
+    path = tuple(os.fspath(entry or here) for entry in sys.path if entry or here)  # a Path says nothing to a fresh interpreter
     own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
     together = config.frame_pickling == "list"
     copying = (bool(config.zero_copy), together)
     return Settings(method, os.getpid(), *copying, blas_threads, kept, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
+
+
+def _folder() -> str:
+    """Return where this process is; ``""`` where that folder was deleted."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def prepare(settings: Settings) -> None:
