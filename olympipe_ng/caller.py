@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ class Caller(Sinks):
         self.plan, self.nodes = make_plan(sinks, config, discard=discard, frame_items=1 if single else 4096)
         self.joins = self.plan.joins
         self.changed = threading.Condition()
+        self.owner = os.getpid()
         self.sinks = [Sink(node.number) for node in self.plan.sinks]
         self._by_number = {sink.number: sink for sink in self.sinks}
         self.errors: list[str] = []
@@ -117,6 +119,8 @@ class Caller(Sinks):
 
     def stop(self) -> None:
         """End now, if it has not ended."""
+        if self.inherited:
+            return
         if self._waits_for(threading.current_thread()):  # a signal handler, or the collector at an iterator that nobody holds
             self.abandon()
             return
@@ -136,7 +140,7 @@ class Caller(Sinks):
     def abandon(self) -> None:
         """End because nobody holds the run any more; must not wait, it may be called anywhere."""
         self.stopping = True
-        if not self.finished:
+        if not self.finished and not self.inherited:
             self.engine.send(m.Stop())
             if not self.engine.threaded:
                 self._clean_up()

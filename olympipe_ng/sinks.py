@@ -9,6 +9,7 @@ processes. Nobody waits here longer than ``PATIENCE`` with something untold.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -50,6 +51,7 @@ class Sinks:
 
     changed: threading.Condition
     engine: Engine
+    owner: int  # the process that began the run
     plan: Plan
     joins: bool  # the scheduler wants to know who waits
     nodes: Sequence[Node]
@@ -73,10 +75,21 @@ class Sinks:
     def _error(self, note: Note) -> PipelineError:
         raise NotImplementedError
 
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked from the one that began the run, and so has none of the threads that carry it."""
+        return self.engine.threaded and os.getpid() != self.owner
+
+    def _stay_at_home(self) -> None:
+        if self.inherited:
+            text = f"this run belongs to the process that began it (pid {self.owner}): one forked from that can neither take items nor wait"
+            raise PipelineError(text)
+
     # ------------------------------------------------------------------------------------------------- taking the items
 
     def next_frame(self, k: int) -> Delivered | None:
         """Wait for the next frame of a sink; ``None`` at its end."""
+        self._stay_at_home()
         sink = self.sinks[k]
         if not sink.frames and not sink.ended:
             if self.joins:
@@ -90,6 +103,7 @@ class Sinks:
 
     def next_of_any(self) -> tuple[int, Delivered] | None:
         """Wait for a frame of any sink; ``None`` when all have ended, or one with an error."""
+        self._stay_at_home()
         self._await(lambda: any(sink.frames for sink in self.sinks) or self._all_ended())
         with self.changed:
             for k, sink in enumerate(self.sinks):
@@ -197,6 +211,7 @@ class Sinks:
 
     def throw_away_others(self) -> None:
         """Throw away the results of sinks that nobody iterates."""
+        self._stay_at_home()
         for sink in self.sinks:
             if not sink.iterated and not sink.thrown_away:
                 sink.thrown_away = True
@@ -215,6 +230,7 @@ class Sinks:
             while not condition():
                 self.engine.wait()
             return
+        self._stay_at_home()
         with self.changed:
             while not condition():
                 left = None if deadline is None else deadline - time.monotonic()

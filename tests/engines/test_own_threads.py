@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
+import os
 import queue
+import signal
 import threading
 import time
 
 import pytest
 
-from olympipe_ng import InternalError, Pipeline, StageTimeout
+from olympipe_ng import InternalError, Pipeline, PipelineError, StageTimeout
 from olympipe_ng.caller import Caller
 from olympipe_ng.engines.codecs import ObjectCodec
 from olympipe_ng.engines.feeding import Feeder
@@ -19,6 +22,7 @@ from olympipe_ng.graph import Source
 from olympipe_ng.readers import Reader
 from olympipe_ng.scheduler import messages as m
 from tests.engines.kinds import in_threads
+from tests.faults.helpers import gone_within
 
 TIMEOUT = 20
 
@@ -181,3 +185,64 @@ def test_a_stop_in_the_middle_of_a_message_does_not_wait_for_itself():
         for _ in items:
             continue
         assert time.monotonic() - began < 10
+
+
+def close(run, results):
+    results.close()
+
+
+def drop(run, results):
+    del results
+    gc.collect()
+
+
+def stop(run, results):
+    run.stop()
+
+
+def leave(run, results):
+    with run:
+        pass
+
+
+def refused(act):
+    def ask(run, results):
+        with pytest.raises(PipelineError, match="belongs to the process that began it"):
+            act(run, results)
+
+    return ask
+
+
+FORKED = {
+    "closes the iterator": close,
+    "drops the iterator": drop,
+    "stops": stop,
+    "leaves a with": leave,
+    "waits": refused(lambda run, results: run.wait()),
+    "iterates": refused(lambda run, results: list(results)),
+    "iterates anew": refused(lambda run, results: next(iter(run))),
+}
+
+
+@in_threads
+@pytest.mark.parametrize("name", FORKED)
+def test_a_process_that_the_program_forks_meanwhile_waits_for_nothing_of_the_run(where, name):
+    """It has none of the threads that would deliver: there is nothing to end, and whoever asks for items is told whose they are."""
+    with Pipeline(itertools.count(), **where).task(abs).start() as run:
+        results = iter(run)
+        assert next(results) == 0
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                FORKED[name](run, results)
+                status = 0
+            finally:
+                os._exit(status)
+        late = gone_within([pid], TIMEOUT / 4)
+        for each in late:
+            os.kill(each, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        assert not late
+        assert status == 0
+        assert next(results) == 1
