@@ -79,6 +79,33 @@ def test_a_killed_template_is_replaced(tmp_path):
     assert pipeline.task(die_once).task(str).wait_for_result() == [str(x) for x in range(20)]
 
 
+ODD_MODULE = """
+import os, signal
+if os.getpid() != int(os.environ["CALLER"]):
+    {act}
+def same(x):
+    return x
+"""
+ODD_ACTS = {
+    "ignores children": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    "forks": "(pid := os.fork()) and os.waitpid(pid, 0)",
+}
+
+
+@pytest.mark.parametrize("act", ODD_ACTS)
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_module_may_ignore_its_children_and_fork_as_it_is_imported(method, act, tmp_path, monkeypatch):
+    """Where workers are waited for that is known by other means; and a process that comes back from the import is no second worker."""
+    name = f"odd_{method}_{list(ODD_ACTS).index(act)}"
+    (tmp_path / f"{name}.py").write_text(ODD_MODULE.format(act=ODD_ACTS[act]))
+    monkeypatch.setenv("CALLER", str(os.getpid()))
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(name)
+    began = time.monotonic()
+    assert Pipeline(range(3), start_method=method).task(module.same, 2).wait_for_result() == [0, 1, 2]
+    assert time.monotonic() - began < TIMEOUT
+
+
 SLOW_MODULE = """
 import os, time
 if os.getpid() != int(os.environ["CALLER"]):

@@ -161,6 +161,7 @@ def worker(fd: int) -> None:
     """Be one worker of a run that spawns."""
     enter_child()
     channel = adopt_channel(fd)
+    OPEN.add(channel)  # closed in what the user's modules fork
     message = channel.receive()
     if message is None:
         os._exit(1)

@@ -22,6 +22,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
 
@@ -122,7 +123,8 @@ def fork_grandchildren(bodies: Sequence[Callable[[], int]]) -> list[int]:
     os.close(writing)
     with open(reading, "rb") as answers:
         pids = [pid for (pid,) in PID.iter_unpack(answers.read())]
-    os.waitpid(child, 0)
+    with suppress(ChildProcessError):  # the user's modules ignore SIGCHLD, or wait for whoever ends
+        os.waitpid(child, 0)
     if len(pids) < len(bodies):
         raise OSError(errno.EAGAIN, f"{len(bodies) - len(pids)} of {len(bodies)} workers could not be forked")
     return pids
