@@ -110,7 +110,11 @@ class Encoder:
         special = _SPECIAL.get(kind)
         if special is None:
             special = Encoder._encode_array if kind.__name__ == "ndarray" and is_plain_array(item, kind) else Encoder._pickle
-        tag, data, buffers = special(self, item)
+        try:
+            tag, data, buffers = special(self, item)
+        except BaseException:  # what a signal handler raises comes anywhere
+            self._abandon()
+            raise
         if buffers:
             self._large += sum(map(size_of, buffers))
         (rows or self._delimit()).put(tag, data, buffers)

@@ -27,6 +27,7 @@ __all__ = ["Answers", "Catch", "Outputs", "TicketRun"]
 
 SHIP_SECONDS = 0.005  # after so long the finished part of a ticket is told: more delays its elders' readers, less costs messages
 CALM_SECONDS = 0.019  # the same where nobody has nothing to do until then: less than a frame, so that most are told of once
+OUT_OF_PLACE = "outputs and items do not match: did a signal handler raise when the user's function had ended (an alarm that was left on)?"
 LANE_PACE = 5  # times that, where lanes share an interpreter: their tickets are longer, and each message costs all of them
 
 
@@ -50,6 +51,8 @@ class Outputs:
                 count, nbytes = encoder.count, encoder.nbytes
                 origins = Origins.concat(self.origins[outlet])
                 self.origins[outlet] = []
+                if len(origins) != count:  # better dead than wrong: the items are dealt again
+                    raise RuntimeError(OUT_OF_PLACE)
                 parcels.append((outlet, Parcel(count, nbytes, origins, encoder.take())))
         return tuple(parcels)
 

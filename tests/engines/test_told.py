@@ -16,6 +16,7 @@ from olympipe_ng.options import RunConfig
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import make_plan
 from olympipe_ng.scheduler.messages import Dispatch, Frame, Parcel, Verb
+from olympipe_ng.transport.encoding import Encoder
 from olympipe_ng.worker import StageWorker, drive
 from olympipe_ng.worker.coroutines import run_async
 from olympipe_ng.worker.spec import make_specs
@@ -97,20 +98,44 @@ def test_what_an_asynchronous_item_gave_is_not_counted_for_the_next():
     assert dones[-1].retry.emitted == 0
 
 
-def answers(work, count, config, *, hurry):
+def answers(work, count, config, *, hurry, interrupted=None):
     """Run one ticket of so many numbers, and return what the worker says."""
-    worker, order = prepare(Pipeline(range(count)).task(work), count, config)
+    worker, order = prepare(Pipeline(range(count)).task(work), count, config, interrupted)
     context = contextvars.copy_context()  # this thread is no worker, before and after
     context.run(worker.setup)
     return context.run(lambda: list(worker.run(order._replace(hurry=hurry))))
 
 
-def prepare(pipeline, count, config):
+def prepare(pipeline, count, config, interrupted=None):
     """Return the worker of a pipeline's first stage, and one ticket of so many numbers for it."""
     plan, nodes = make_plan([pipeline.outlet], config)
     codec = EncodedCodec(together=config.frame_pickling == "list")
     encoder = codec.encoder()
     encoder.extend(list(range(count)))
-    worker = StageWorker(make_specs(plan, nodes, config)[1], 0, codec, warn=pytest.fail)
+    worker = StageWorker(make_specs(plan, nodes, config)[1], 0, interrupted or codec, warn=pytest.fail)
     frame = Frame(1, Parcel(count, count, Origins.range(0, 0, count), encoder.take()))
     return worker, Dispatch(1, 1, Verb.ITEMS, 0, frame, 0, count, frame.origins)
+
+
+class Late(Exception):
+    """What a signal handler of the user's raises, wherever the worker is."""
+
+
+class Interrupted(Encoder):
+    """Adds an item, and is interrupted behind that."""
+
+    def add(self, item):
+        super().add(item)
+        if item == "3":
+            raise Late
+
+
+class InterruptedCodec(EncodedCodec):
+    def encoder(self):
+        return Interrupted(self.by_value, None)
+
+
+def test_an_output_whose_item_failed_all_the_same_is_never_told_of():
+    """Else all behind it would count as the results of their neighbours: the worker ends, and its items are dealt again."""
+    with pytest.raises(RuntimeError, match="outputs and items do not match"):
+        answers(str, 8, RunConfig(on_error="collect"), hurry=True, interrupted=InterruptedCodec())

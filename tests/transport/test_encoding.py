@@ -528,3 +528,26 @@ def test_an_opaque_stage_emits_nothing_else():
     """A mistake of ours is named."""
     with pytest.raises(TypeError, match="opaque stage emitted"):
         encode_tokens([{"a": 1}])
+
+
+class InterruptedPickler:
+    """Has written, when a signal handler of the user's raises."""
+
+    def __init__(self, write):
+        self._write = write
+
+    def dump(self, item):
+        self._write(pickle.dumps(item))
+
+    def clear_memo(self):
+        raise TimeoutError("an alarm that was left on")
+
+
+def test_what_was_pickled_of_an_item_that_was_interrupted_does_not_get_into_the_next():
+    """Wherever between two lines of ours the handler raises."""
+    encoder = Encoder()
+    encoder._pickler = InterruptedPickler(encoder._chunks.append)
+    with pytest.raises(TimeoutError):
+        encoder.add({"item": 1})
+    encoder.add({"item": 2})
+    assert list(decode(encoder.take())) == [{"item": 2}]
