@@ -164,6 +164,11 @@ class Channel:
         """Bytes that were queued and not yet written."""
         return self._queued - self._sent if self._out else 0
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message has begun to be written and not ended: after ``send`` has raised, how much of it is out is not known."""
+        return bool(self._out)
+
     def _write(self, flags: int) -> None:
         out = self._out
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
+import os
 import threading
 
 import numpy as np
@@ -40,15 +42,47 @@ class Interrupted:
 
 def test_what_is_printed_in_the_middle_of_a_message_waits_for_nobody_and_goes_behind_it():
     """The garbage collector runs where it likes, and so do signal handlers; nothing else need be printed for the line to be sent."""
-    plan, nodes = make_plan([Pipeline([1]).task(abs).outlet], RunConfig())
-    spec = make_specs(plan, nodes, RunConfig())[1]
     mine, theirs = channel_pair()
-    process = WorkerProcess(theirs, 1, 0, spec, zero_copy=False, together=False, stock=None, kept=0)
+    process = make_process(theirs)
     process._lock = Interrupted(lambda: process.say((p.PRINT, 1, "deleted\n")))
     process.say((p.PRINT, 1, "printed\n"))
     assert [header for header, _ in mine.receive_nowait()] == [(p.PRINT, 1, "printed\n"), (p.PRINT, 1, "deleted\n")]
     mine.close()
     theirs.close()
+
+
+class Cut:
+    """A socket: what is sent is out, and then a signal handler of the user's raises."""
+
+    def __init__(self, sock):
+        self._sock = sock
+
+    def send(self, data, flags):
+        self._sock.send(data, flags)
+        raise TimeoutError("an alarm that was left on")
+
+
+def test_a_worker_whose_message_was_interrupted_sends_no_other():
+    """Nobody knows how much of it is out: the user's function may catch the error, and the next message would not be one."""
+    mine, theirs = channel_pair()
+    pid = os.fork()
+    if not pid:
+        try:
+            process = make_process(theirs)
+            theirs._sock = Cut(theirs._sock)
+            with contextlib.suppress(TimeoutError):
+                process._send((p.WARN, "first"))
+        finally:
+            os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    mine.close()
+    theirs.close()
+
+
+def make_process(channel):
+    plan, nodes = make_plan([Pipeline([1]).task(abs).outlet], RunConfig())
+    spec = make_specs(plan, nodes, RunConfig())[1]
+    return WorkerProcess(channel, 1, 0, spec, zero_copy=False, together=False, stock=None, kept=0)
 
 
 def test_a_thread_that_logs_waits_for_none_that_is_about_to_send():

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -134,6 +135,10 @@ class WorkerProcess:
                     self._channel.send(header, segments, fds)
                 while self._lines:
                     self._channel.send(self._lines.popleft())
+        except BaseException:  # of a signal handler of the user's, who may catch it: nobody could read what follows
+            if self._channel.unfinished:
+                _end_torn()
+            raise
         finally:
             self._senders.discard(me)
 
@@ -234,7 +239,10 @@ class WorkerProcess:
 
     def _await_one(self) -> None:
         """Wait for one message."""
-        message = self._channel.receive()
+        try:
+            message = self._channel.receive()
+        except BaseException:  # as in ``_send``: bytes may be lost
+            _end_torn()
         if message is None:
             os._exit(1)
         if not self._take(*message):
@@ -318,3 +326,8 @@ class WorkerProcess:
             self._send((p.GONE, p.pack_note(event.note)))
             gone.set()
 
+
+def _end_torn() -> NoReturn:
+    """End where a message was interrupted: the items in hand are dealt again."""
+    traceback.print_exc()
+    os._exit(1)
