@@ -109,10 +109,12 @@ class _Segment:
         self.reserved = end
 
     def shrink(self, end: int) -> None:
-        """Give the memory beyond ``end`` back to the system; the address space stays."""
-        os.ftruncate(self.fd, end)
-        os.ftruncate(self.fd, self.size)
-        self.reserved = end
+        """Give the memory beyond ``end`` back to the system; address space and size stay (where a task has limited the size of files, what
+        was cut off could not be put back)."""
+        end = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
+        if end < self.reserved:
+            self.memory.madvise(mmap.MADV_REMOVE, end, self.reserved - end)
+            self.reserved = end
 
     def close(self) -> None:
         self.memory.close()
@@ -186,8 +188,7 @@ class Arena:
         with self._lock:
             for segment in self._segments:
                 keep = max(segment.used_end(), 0 if segment.number else min(KEPT, segment.size))
-                if keep < segment.reserved:
-                    segment.shrink(keep)
+                segment.shrink(keep)
 
     def close(self) -> None:
         """Let go of the memory; what others hold of it stays theirs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -166,6 +167,23 @@ def test_a_file_size_limit_is_no_failure():
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", code, root], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "None\n", done.stderr
+
+
+def test_memory_is_given_back_also_where_a_task_has_limited_the_size_of_files(trio):
+    """The segment keeps its size: memory that was cut off could not be put back."""
+    ref = trio.put(b"x" * (20 * MB))
+    trio.arena.free(ref)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MB, before[1]))
+    try:
+        trio.arena.trim()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert trio.arena.reserved <= module.KEPT
+    again = trio.arena.put(b"y" * (20 * MB))
+    trio.show([again])
+    with trio.reader.view(again) as view:
+        assert view[-1] == ord("y")
 
 
 def test_idle_memory_goes_back_to_the_system(trio):
