@@ -87,9 +87,10 @@ class Keeper:
         return self.release(lent.elements())
 
     def read(self, ref: BufferRef) -> bytes:
-        """Return a block's bytes, for a consumer that has no descriptor."""
-        fd, parts, at, end = self._fds[ref.arena, ref.segment], [], ref.offset, ref.offset + ref.length
-        while at < end:
+        """Return a block's bytes, for a consumer that has no descriptor; none where the block is gone, which nobody asks for who is still
+        wanted."""
+        fd, parts, at, end = self._fds.get((ref.arena, ref.segment)), [], ref.offset, ref.offset + ref.length
+        while fd is not None and at < end:
             parts.append(os.pread(fd, end - at, at))
             at += len(parts[-1])
         return b"".join(parts)

@@ -233,7 +233,7 @@ def test_a_dead_consumers_views_are_released(trio):
 
 
 def test_a_dead_producers_memory_goes_with_its_last_block():
-    """Until then it can be mapped; then its descriptors are closed and the consumers told."""
+    """Until then it can be mapped; then its descriptors are closed and the consumers told, and who asks for it late gets nothing."""
     retired = []
     trio = Trio()
     keeper = trio.keeper
@@ -248,6 +248,7 @@ def test_a_dead_producers_memory_goes_with_its_last_block():
     assert retired == []
     assert keeper.release(refs[1:]) == {}
     assert retired == [(7, {"consumer"})]
+    assert keeper.read(refs[0]) == b""
     trio.reader.forget(7)
     trio.close()
 
