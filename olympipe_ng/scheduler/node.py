@@ -149,6 +149,12 @@ class Worker:
         self.killed: Any = None  # the ticket whose time-out it was killed for
 
     @property
+    def gathers(self) -> bool:
+        """Whether it may hold what nothing can repeat: the state of a stream, or of the user's instance."""
+        plan = self.node.plan
+        return self.status is not WorkerStatus.STARTING and (plan.stateful or (plan.stream and not plan.hub))
+
+    @property
     def running(self) -> list[Ticket]:
         """List the tickets its lanes are at: the first ones of its hand."""
         return list(self.tickets.values())[: self.node.plan.lanes]

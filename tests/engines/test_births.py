@@ -15,7 +15,7 @@ import time
 import psutil
 import pytest
 
-from olympipe_ng import GraphError, InternalError, Pipeline, StageTimeout
+from olympipe_ng import GraphError, InternalError, Pipeline, StageTimeout, WorkerDied
 from olympipe_ng.engines.process import children, client, starting
 from olympipe_ng.transport.wire import channel_pair
 
@@ -104,6 +104,17 @@ def test_a_module_may_ignore_its_children_and_fork_as_it_is_imported(method, act
     began = time.monotonic()
     assert Pipeline(range(3), start_method=method).task(module.same, 2).wait_for_result() == [0, 1, 2]
     assert time.monotonic() - began < TIMEOUT
+
+
+@pytest.mark.parametrize(("method", "how"), [("forkserver", "was never born"), ("spawn", "exited with code 3")])
+def test_a_module_that_exits_as_it_is_imported_is_told_of(method, how, tmp_path, monkeypatch):
+    """Also where that ends the template, before there is a worker."""
+    (tmp_path / f"exits_elsewhere_{method}.py").write_text(ODD_MODULE.format(act="os._exit(3)"))
+    monkeypatch.setenv("CALLER", str(os.getpid()))
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(f"exits_elsewhere_{method}")
+    with pytest.raises(WorkerDied, match=how):
+        Pipeline(range(3), start_method=method).task(module.same).wait_for_result()
 
 
 SLOW_MODULE = """

@@ -15,6 +15,7 @@ from ...failures import Kind, Note
 
 __all__ = ["death_note", "kill_orphans", "peak_of", "wait_for", "was_killed"]
 
+UNBORN = "Does a module that the pipeline needs exit, or abort, when it is imported?"
 ORDERED = "Something in it called os._exit(), or a library called exit()."
 OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what somebody else sends; the others come of its own doing
 MEMORY = "Out of memory? The kernel kills the largest process then."
@@ -23,18 +24,23 @@ GATHERED = "What the stage had gathered is gone with it, and nothing can repeat 
 
 def death_note(pid: int | None, status: int | None, peak: int, words: str, *, gathered: bool = False) -> Note:
     """Say how a worker ended; ``gathered``: and took along what cannot be had again."""
-    hint = ""
-    if status is not None and os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        how = f"was killed by {signal_name(number)}"
-        hint = MEMORY if number == signal.SIGKILL else ""
-    else:
-        code = os.WEXITSTATUS(status) if status is not None else None
-        how, hint = f"exited with code {code}", ORDERED
+    how, hint = _manner(pid, status)
     if gathered:
         hint = f"{hint}\n{GATHERED}".lstrip()
     memory = f"; it held up to {units.size(peak)} of memory" if peak else ""
-    return Note(Kind.DIED, summary=f"its worker (pid {pid}) {how}{memory}", hint=hint, pid=pid, traceback=words)
+    return Note(Kind.DIED, summary=f"its worker {how}{memory}", hint=hint, pid=pid, traceback=words)
+
+
+def _manner(pid: int | None, status: int | None) -> tuple[str, str]:
+    """Return how a worker ended, and what may be behind that."""
+    if pid is None:
+        return "was never born: the process that was to fork it had ended", UNBORN
+    if status is None:
+        return f"(pid {pid}) ended; how, the system told somebody else", ""
+    if not os.WIFSIGNALED(status):
+        return f"(pid {pid}) exited with code {os.WEXITSTATUS(status)}", ORDERED
+    number = os.WTERMSIG(status)
+    return f"(pid {pid}) was killed by {signal_name(number)}", MEMORY if number == signal.SIGKILL else ""
 
 
 def was_killed(status: int | None) -> bool:

@@ -240,9 +240,11 @@ class Supervisor(Driver):
 
     def _obituary(self, worker: WorkerRecord) -> Note:
         """Say how a worker ended, and whose it was; the caller adds the line, and where an item is to blame a worker adds that."""
-        plan = self.scheduler.state.nodes[worker.node].plan
-        note = death_note(worker.pid, worker.status, worker.peak, worker.last_words(), gathered=plan.stateful or plan.stream)
-        return note._replace(stage=f"{plan.number} {plan.label!r}", node=plan.number)
+        node = self.scheduler.state.nodes[worker.node]
+        known = node.workers.get(worker.number)
+        gathered = known is not None and known.gathers
+        note = death_note(worker.pid, worker.status, worker.peak, worker.last_words(), gathered=gathered)
+        return note._replace(stage=f"{node.plan.number} {node.plan.label!r}", node=node.plan.number)
 
     def _forget(self, worker: WorkerRecord) -> None:
         del self._workers[worker.number]
