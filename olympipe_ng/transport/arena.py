@@ -103,10 +103,11 @@ class _Segment:
         return offset if offset + length == self.size else self.size
 
     def reserve(self, end: int) -> None:
-        """Make sure of the memory up to ``end``; ``OSError`` where there is none."""
-        end = min(self.size, -(-end // STEP) * STEP)
-        os.posix_fallocate(self.fd, self.reserved, end - self.reserved)
-        self.reserved = end
+        """Make sure of the memory up to ``end``; ``OSError`` where there is none. In steps: some systems undo what a signal interrupts."""
+        while self.reserved < end:
+            step = min(STEP, self.size - self.reserved)
+            os.posix_fallocate(self.fd, self.reserved, step)
+            self.reserved += step
 
     def shrink(self, end: int) -> None:
         """Give the memory beyond ``end`` back to the system; address space and size stay (where a task has limited the size of files, what

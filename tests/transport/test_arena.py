@@ -169,6 +169,14 @@ def test_a_file_size_limit_is_no_failure():
     assert done.stdout == "None\n", done.stderr
 
 
+def test_memory_is_reserved_in_steps(trio, monkeypatch):
+    """A timer of the user's that goes off again and again interrupts one of them, not all: some systems begin an interrupted one anew."""
+    lengths = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda fd, offset, length: lengths.append(length))
+    trio.put(b"x" * (20 * MB + 5))
+    assert lengths == [module.STEP] * 21
+
+
 def test_memory_is_given_back_also_where_a_task_has_limited_the_size_of_files(trio):
     """The segment keeps its size: memory that was cut off could not be put back."""
     ref = trio.put(b"x" * (20 * MB))
