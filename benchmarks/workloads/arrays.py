@@ -55,7 +55,7 @@ def ends(array: Any) -> tuple[float, float, int]:
 def _through_three(name: str, mebibytes: int, items: int, function: Any, contestants: tuple[str, ...], *claims: Claim) -> Workload:
     return Workload(
         name,
-        f"3 stages {'touching' if function is touch else 'reading'} one element of {mebibytes} MiB arrays",
+        f"3 stages {'touching' if function is touch else 'reading'} one element of {items} arrays of {mebibytes} MiB",
         (Stage(function),) * 3,
         partial(make_arrays, mebibytes=mebibytes),
         items,
@@ -75,6 +75,14 @@ WORKLOADS = (
         400,
         touch,
         ("olympipe_ng", "queue_chain", "olympipe", "pypeln", "data_loader", "loop"),
+        Claim("against the Queue chain", ("queue_chain",), 6, 12),
+    ),
+    _through_three(
+        "arrays-1-many",
+        1,
+        4_000,
+        touch,
+        ("olympipe_ng", "queue_chain"),
         Claim("against the Queue chain", ("queue_chain",), 6, 12),
     ),
     _through_three(
