@@ -61,6 +61,7 @@ class Caller(Sinks):
         self.joins = self.plan.joins
         self.changed = threading.Condition()
         self.owner = os.getpid()
+        self.telling = threading.RLock()  # a signal handler that stops the run may come in between
         self.sinks = [Sink(node.number) for node in self.plan.sinks]
         self._by_number = {sink.number: sink for sink in self.sinks}
         self.errors: list[str] = []

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .engines.contract import Delivered, Engine
@@ -50,6 +51,7 @@ class Sinks:
     """The part of a run's caller that hands items to the user; the rest of it is ``caller.Caller``."""
 
     changed: threading.Condition
+    telling: AbstractContextManager[Any]  # held by who says what was taken
     engine: Engine
     owner: int  # the process that began the run
     plan: Plan
@@ -175,9 +177,12 @@ class Sinks:
             self._tell_taken(sink)
 
     def _tell_taken(self, sink: Sink) -> None:
-        if sink.taken > sink.told:
-            self.engine.send(m.Took(sink.number, sink.taken - sink.told))
-            sink.told = sink.taken
+        """Tell what was taken and not yet told; two threads may be here at once, for one sink."""
+        with self.telling:
+            untold = sink.taken - sink.told
+            sink.told += untold
+        if untold:
+            self.engine.send(m.Took(sink.number, untold))
             sink.told_at = time.monotonic()
 
     def _unloadable(self, k: int, origin: Origin, error: BaseException) -> None:

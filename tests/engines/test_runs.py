@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from olympipe_ng import GraphError, Pipeline, PipelineError, StageError
+from olympipe_ng.sinks import Sink, Sinks
 from tests.engines.kinds import each_engine, everywhere, in_threads
 
 TIMEOUT = 20
@@ -31,6 +32,36 @@ class Counting:
                 yield number
         finally:
             self.closed.set()
+
+
+class Listener:
+    """An engine that is told what was taken, while another thread takes more and tells it, too."""
+
+    def __init__(self, sinks, sink):
+        self.sinks, self.sink = sinks, sink
+        self.told = []
+
+    def send(self, event):
+        self.told.append(event.count)
+        if len(self.told) == 1:
+            self.meanwhile()
+
+    def meanwhile(self):
+        self.sink.taken += 2
+        other = threading.Thread(target=self.sinks._tell_taken, args=(self.sink,))
+        other.start()
+        other.join()
+
+
+def test_what_was_taken_is_told_once_though_two_threads_tell_it():
+    """Told twice, memory would be used again that is still read; told never, the run would wait for room for ever."""
+    sinks, sink = Sinks(), Sink(1)
+    sinks.telling = threading.RLock()
+    sinks.engine = Listener(sinks, sink)
+    sink.taken = 5
+    sinks._tell_taken(sink)
+    sinks._tell_taken(sink)
+    assert sinks.engine.told == [5, 2]
 
 
 @everywhere
