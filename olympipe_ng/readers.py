@@ -107,9 +107,10 @@ class IteratorReader(Reader):
             return super().take(n)
         if type(self._iterator) in NEVER_WAIT:
             return tuple(islice(self._iterator, n))
-        for item in self._iterator:
-            return (item,)
-        return ()
+        try:
+            return (next(self._iterator),)  # no ``for``: what ``iter`` returned need not be iterable itself
+        except StopIteration:
+            return ()
 
     def _given_back(self) -> Iterator[Any]:
         while self._again:

@@ -43,6 +43,24 @@ class IterableAndCallable:
         return iter("called")
 
 
+class Countdown:
+    """An iterator that is not iterable itself, which Python's ``for`` does not ask for."""
+
+    def __init__(self) -> None:
+        self.left = 3
+
+    def __next__(self) -> int:
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return self.left
+
+
+class MakesCountdowns:
+    def __iter__(self):
+        return Countdown()
+
+
 class AsyncNumbers:
     """An async iterable that is no generator, and can be iterated again."""
 
@@ -93,6 +111,7 @@ READABLE = {
     "bytes": (b"ab", [97, 98]),
     "deque": (collections.deque([1, 2]), [1, 2]),
     "indexable": (Indexable(3), [0, 10, 20]),
+    "iterable whose iterators have no __iter__": (MakesCountdowns(), [2, 1, 0]),
     "generator function": (numbers, [1, 2, 3]),
     "function of a list": (lambda: [1, 2], [1, 2]),
     "function of an indexable": (lambda: Indexable(2), [0, 10]),
