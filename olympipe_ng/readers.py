@@ -214,6 +214,8 @@ class LoopReader(_AwaitingReader):
         except StopAsyncIteration:
             raise StopIteration from None
         except futures.CancelledError:
+            if not self._interrupted:
+                raise
             raise StopIteration from None
 
     def _complete(self, awaitable: Any) -> Any:

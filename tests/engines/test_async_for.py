@@ -50,6 +50,20 @@ def test_the_loop_goes_on_while_results_are_awaited(where):
 
 
 @in_threads
+def test_an_async_source_that_is_cancelled_by_itself_is_an_error_and_no_end(where):
+    """Nobody stopped the run: fewer results without a word would be a lie."""
+    async def source():
+        yield 1
+        raise asyncio.CancelledError("the reason")
+
+    async def main():
+        return [item async for item in Pipeline(source, **where).task(abs)]
+
+    with pytest.raises(SourceError, match="CancelledError"):
+        run(main())
+
+
+@in_threads
 def test_leaving_an_async_loop_stops_the_run_and_closes_the_source(where):
     """The ``finally`` of an async generator runs on the caller's loop."""
     closed = []
