@@ -103,6 +103,13 @@ def test_a_failed_item_is_done() -> None:
     assert run.statistics().done == 9
 
 
+def test_a_failure_that_is_awaited_is_done_once() -> None:
+    """Of a branch of failures alone the good items are unread, and no failure counts as a result and as one that never comes out."""
+    _, failures = Pipeline(range(9), engine="inline").task(load).task(lambda x: 1 // (x % 3), on_error="branch")
+    statistics = failures.wait_for_result().report.statistics
+    assert (statistics.done, statistics.results, statistics.one_to_one) == (9, 3, False)
+
+
 def test_done_is_in_items_of_the_source() -> None:
     """A filter that drops and a batch that gathers do not change how far the run is."""
     pipeline = Pipeline(range(1000)).filter(load).batch(10)
