@@ -60,6 +60,11 @@ class Reader(Iterator[Any]):
         """Give what a run inside this source recorded since it was last asked: ``Note``s of failures, and warnings."""
         return ()
 
+    @property
+    def failed(self) -> int:
+        """Count the items that failed in runs inside this source."""
+        return 0
+
     def interrupt(self) -> None:
         """Make an async source end where it waits; from any thread."""
 

@@ -97,6 +97,7 @@ class _EpochsReader(Reader):
         self._fruitful = True
         self._interrupted = False
         self._news: list[Any] = []  # of epochs that are over
+        self._failed = 0  # in those
 
     def take(self, n: int) -> Sequence[Any]:
         while not self._interrupted and self._open():
@@ -112,6 +113,10 @@ class _EpochsReader(Reader):
         news, self._news = self._news, []
         return [*news, *(self._inner.news() if self._inner is not None else ())]
 
+    @property
+    def failed(self) -> int:
+        return self._failed + (self._inner.failed if self._inner is not None else 0)
+
     def interrupt(self) -> None:
         self._interrupted = True
         inner = self._inner
@@ -123,6 +128,7 @@ class _EpochsReader(Reader):
         if inner is not None:
             inner.close()
             self._news += inner.news()
+            self._failed += inner.failed
 
     def _draw(self) -> Any:
         items = self.take(1)
@@ -155,6 +161,13 @@ class _RunReader(Reader):
         news = [*core.failures[failures:], *core.warnings[warnings:]]
         self._heard = (failures + sum(not isinstance(each, str) for each in news), warnings + sum(isinstance(each, str) for each in news))
         return news
+
+    @property
+    def failed(self) -> int:
+        """Count what was recorded; at the end, what was skipped too."""
+        core = self._run._core
+        failed: int = max(core.failed, core.unaccounted + sum(record.counts.failed for record in core.final))
+        return failed
 
     def interrupt(self) -> None:
         self._run.stop()

@@ -213,7 +213,8 @@ def _is_one_to_one(core: Any) -> bool:
     """Say whether each item makes one result; a branch of failures has some of them only."""
     sources = [node for node in core.nodes if isinstance(node.stage, Source)]
     branched = any(outlet for node in core.plan.nodes for outlet in node.outlets[1:])
-    return len(sources) == len(core.sinks) == 1 and not branched and all(isinstance(node.stage, Source) or node.stage.one_to_one for node in core.nodes)
+    alone = len(sources) == len(core.sinks) == 1 and not branched
+    return alone and all(isinstance(node.stage, Source) or node.stage.one_to_one for node in core.nodes)
 
 
 # ------------------------------------------------------------------------------------------------------------------ stages

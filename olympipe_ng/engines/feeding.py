@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import SourceConsumed
@@ -18,7 +18,7 @@ from ..failures import Kind, Note, describe_item
 from ..graph import Source
 from ..origins import Origins
 from ..readers import Reader
-from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFrame, Stop
+from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFailed, SourceFrame, Stop
 from ..sources import hint, open_source
 from ..transport.packing import MOST
 from ..worker import Catch
@@ -61,6 +61,7 @@ class Feeder:
         self._warn = warn
         self._catch = catch
         self._skips = on_error in ("skip", "collect")
+        self._failed_inside = 0  # of ``failed``, what failed in a run inside the source
         self._collects = on_error == "collect"
         self._encoder = codec.encoder()
         self._together = codec.together
@@ -68,7 +69,6 @@ class Feeder:
         self._lock = threading.Lock()
         self._drawn = 0  # items drawn
         self._kept = 0  # items shipped or about to be
-        self._failures: list[Note] = []
         self._first = 0  # number of the first item in the encoder
         self._began = 0.0
         self._hungry = False
@@ -116,13 +116,22 @@ class Feeder:
     # ---------------------------------------------------------------------------------------------------------- inside
 
     def _pass_on_news(self) -> None:
-        """Record here what a run inside the source recorded."""
-        for each in self._reader.news() if self._reader is not None else ():
+        """Tell here what a run inside the source recorded, and how many items failed there."""
+        if self._reader is None:
+            return
+        notes, failed = [], self._reader.failed - self._failed_inside
+        for each in self._reader.news():
             if isinstance(each, str):
                 self._warn(each)
             else:
-                self.failed += 1
-                self._failures.append(each)
+                notes.append(each)
+        if failed or notes:
+            self._failed_inside += failed
+            self._tell_failed(failed, notes)
+
+    def _tell_failed(self, failed: int, notes: Sequence[Note]) -> None:
+        self.failed += failed
+        self._send(SourceFailed(self.node, failed, tuple(notes)))
 
     def _add_all(self, items: Any) -> None:
         if not self._encoder.count and not self._waiting:
@@ -185,9 +194,7 @@ class Feeder:
         self._ship()
         self._drawn += 1
         self._first = self._drawn
-        self.failed += 1
-        if self._collects:
-            self._failures.append(note)
+        self._tell_failed(1, [note] if self._collects else [])
         return True
 
     def _ship(self) -> None:
@@ -200,8 +207,7 @@ class Feeder:
         parcel = Parcel(count, self._encoder.nbytes, origins, self._encoder.take())
         self._first += count
         self._hungry = False
-        failures, self._failures = tuple(self._failures), []
-        self._send(SourceFrame(self.node, parcel, failures))
+        self._send(SourceFrame(self.node, parcel))
 
     def _end(self, note: Note | None) -> None:
         with self._lock:
@@ -214,7 +220,7 @@ class Feeder:
         if not self.ended:
             self.ended = True
             dropped = self._encoder.count
-            self._send(SourceEnd(self.node, self._kept - dropped, note, tuple(self._failures)))
+            self._send(SourceEnd(self.node, self._kept - dropped, note))
 
     def close_reader(self) -> None:
         """Run the user's ``finally``, where the source is read; what it raises changes no result, and is said."""

@@ -20,11 +20,12 @@ def overdrawn(state: State, node: Node, *, final: bool = False) -> Note | None:
 
 
 def _overdrawn_by_all(state: State, final: bool) -> Note | None:
-    """Blame the stage in which most items failed, where all together have overdrawn the run's own account."""
+    """Blame the stage or source in which most items failed, where all together have overdrawn the run's own account."""
     if state.plan.max_failures is None:
         return None
     failed = {other.number: state.ledger[other.number].counts.failed for other in state.nodes if other.plan.role is Role.STAGE}
-    drawn = sum(source.drawn for source in state.sources.values())
+    failed |= {number: source.failed for number, source in state.sources.items()}
+    drawn = sum(source.drawn + source.failed for source in state.sources.values())
     summary = _judge(state.plan.max_failures, sum(failed.values()), drawn, final)
     return _blame(state.nodes[max(failed, key=lambda number: failed[number])], f"{summary} in the whole run") if summary else None
 

@@ -18,7 +18,7 @@ from ..failures import Kind, Note
 from ..plan import Role
 from .budget import overdrawn
 from .edge import Edge
-from .messages import Cancel, CloseSource, Counts, Finish, Record, SinkEnd, SourceEnd, StartWorker, StopWorker, Verb, WorkerGone
+from .messages import Cancel, CloseSource, Counts, Finish, SinkEnd, SourceEnd, StartWorker, StopWorker, Verb, WorkerGone
 from .node import Node, Status, Ticket, TicketState, Worker, WorkerStatus
 from .state import State
 
@@ -311,8 +311,6 @@ def source_end(state: State, event: SourceEnd) -> None:
     if source.ended:
         return
     source.ended = True
-    for note in event.failures:
-        state.say(Record(note))
     for edge in state.outputs(node):
         edge.promised -= source.asked - source.drawn
     source.asked = source.drawn

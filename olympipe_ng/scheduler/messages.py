@@ -41,6 +41,7 @@ __all__ = [
     "SinkEnd",
     "SinkWaits",
     "SourceEnd",
+    "SourceFailed",
     "SourceFrame",
     "Spill",
     "StartWorker",
@@ -94,10 +95,17 @@ class Verb(enum.IntEnum):
 
 
 class SourceFrame(NamedTuple):
-    """The source drew items; ``failures``: and left out some that cannot be encoded."""
+    """The source drew items."""
 
     source: int
     parcel: Parcel
+
+
+class SourceFailed(NamedTuple):
+    """Items failed in the source: they cannot be encoded, or failed in a run inside it; ``failures``: what is to be recorded of them."""
+
+    source: int
+    failed: int
     failures: tuple[Any, ...] = ()
 
 
@@ -107,7 +115,6 @@ class SourceEnd(NamedTuple):
     source: int
     total: int
     note: Any = None
-    failures: tuple[Any, ...] = ()
 
 
 class Counts(NamedTuple):
@@ -241,8 +248,8 @@ class Stop(NamedTuple):
 
 
 Event = (
-    SourceFrame | SourceEnd | Done | WorkerReady | SetupFailed | WorkerDied | WorkerGone | WorkerWorn | Took | SinkWaits | Due | Scale
-    | Pause | Resume | Drain | Stop
+    SourceFrame | SourceFailed | SourceEnd | Done | WorkerReady | SetupFailed | WorkerDied | WorkerGone | WorkerWorn | Took | SinkWaits
+    | Due | Scale | Pause | Resume | Drain | Stop
 )
 
 # --------------------------------------------------------------------------------------------------------------- commands

@@ -32,6 +32,7 @@ from .messages import (
     SetupFailed,
     SinkWaits,
     SourceEnd,
+    SourceFailed,
     SourceFrame,
     Stop,
     Took,
@@ -189,6 +190,7 @@ def _stop(state: State, event: Stop) -> None:
 
 _TABLE: dict[type, Callable[[State, Any], None]] = {
     SourceFrame: settling.source_frame,
+    SourceFailed: settling.source_failed,
     SourceEnd: ending.source_end,
     Done: settling.done,
     WorkerReady: _worker_ready,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from .budget import overdrawn
 from .ending import after_commit, cancel_items, drop_input, fail_node, fail_run, unreserve, withhold
-from .messages import Counts, Done, Frame, Record, SourceFrame, Took
+from .messages import Counts, Done, Frame, Record, SourceFailed, SourceFrame, Took
 from .node import Node, Ticket, TicketState, Worker
 from .state import State
 
-__all__ = ["backoff", "commit", "done", "put_marks", "settled_before", "source_frame", "split", "took"]
+__all__ = ["backoff", "commit", "done", "put_marks", "settled_before", "source_failed", "source_frame", "split", "took"]
 
 
 # ------------------------------------------------------------------------------------------------------- source and sink
@@ -23,8 +23,6 @@ def source_frame(state: State, event: SourceFrame) -> None:
     """Commit what a source drew."""
     node, source = state.nodes[event.source], state.sources[event.source]
     count = event.parcel.count
-    for note in event.failures:
-        state.say(Record(note))
     source.drawn += count
     source.told_hungry = False
     frame = state.new_frame(event.parcel)
@@ -33,6 +31,14 @@ def source_frame(state: State, event: SourceFrame) -> None:
     _push(state, node, 0, frame)
     put_marks(state, node, event.parcel.origins.last())
     state.touch(node)
+
+
+def source_failed(state: State, event: SourceFailed) -> None:
+    """Count what failed in a source."""
+    state.sources[event.source].failed += event.failed
+    for note in event.failures:
+        state.say(Record(note))
+    fail_run(state, overdrawn(state, state.nodes[event.source]))
 
 
 def took(state: State, event: Took) -> None:

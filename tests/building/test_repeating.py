@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from olympipe_ng import Pipeline, SourceConsumed, SourceError, StageError, current_item, run
+from olympipe_ng import Pipeline, SourceConsumed, SourceError, StageError, TooManyFailures, current_item, run
 
 ENGINES = ["inline", "thread", "process"]
 TIMEOUT = 30
@@ -119,6 +119,22 @@ def test_failures_of_every_epoch_are_recorded_in_the_run_around_them(engine, cap
         assert all("stage 1 'inverse'" in error and "item 1 0" in error for error in results.errors)
         assert results.report.to_dict()["failed"] == 2
     assert [message[:15] for message in caplog.messages] == ["2 items failed;"] * 2
+
+
+@pytest.mark.parametrize("policy", ["skip", "collect"])
+def test_failures_of_all_epochs_are_one_budget(engine, policy):
+    """``max_failures`` is what the whole run may lose, however small its epochs are."""
+    inverse = Pipeline([1, 0, 2], engine=engine, on_error=policy).task(lambda x: 2 // x).repeat(3)
+    assert inverse.options(max_failures=3).wait_for_result().report.failed == 3
+    with pytest.raises(TooManyFailures, match=r"3 of .* items failed, more than max_failures=2 allows in the whole run"):
+        inverse.options(max_failures=2).wait_for_result()
+
+
+@pytest.mark.parametrize("policy", ["skip", "collect"])
+def test_all_failures_of_an_epoch_are_counted(policy):
+    """The report counts those, too, of which no text is kept."""
+    failing = Pipeline(range(1200), engine="inline", on_error=policy).task(lambda x: 1 // 0).repeat(2)
+    assert failing.wait_for_result().report.failed == 2400
 
 
 def test_warnings_of_an_epoch_are_told_once_and_in_the_report(engine, caplog):

@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from olympipe_ng import Pipeline, SerializationError, SourceConsumed, SourceError, current_item
+from olympipe_ng import Pipeline, SerializationError, SourceConsumed, SourceError, TooManyFailures, current_item
 from tests.engines.kinds import each_engine, everywhere, in_processes, in_threads
 
 TIMEOUT = 20
@@ -359,6 +359,18 @@ def test_inputs_that_cannot_be_pickled_may_be_left_out(where):
     results = numbers.wait_for_result()
     assert results == [(10, 0), (30, 2)]
     assert "item 1 <unlocked _thread.lock" in results.errors[0]
+
+
+@each_engine
+@pytest.mark.parametrize("policy", ["skip", "collect"])
+def test_inputs_that_cannot_be_pickled_count_as_failures(where, policy):
+    """``max_failures=2``: the third fails the run, also of an endless source of nothing else."""
+    def build(items):
+        return Pipeline(items, on_error=policy, max_failures=2, **where).task(lambda x: x)
+
+    assert build([threading.Lock(), 1, threading.Lock()]).wait_for_result() == [1]
+    with pytest.raises(TooManyFailures, match=r"^stage 0 .source. .*: 3 of 3 items failed"):
+        build(lambda: (threading.Lock() for _ in itertools.count())).wait_for_result()
 
 
 def doze_unless_first(x):

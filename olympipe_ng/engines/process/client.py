@@ -164,7 +164,7 @@ class ProcessEngine:
     def send(self, event: m.Event) -> None:
         if isinstance(event, m.SourceFrame):
             header, segments = p.pack_parcel(event.parcel)
-            self._write((p.SOURCE_FRAME, event.source, header, p.pack_notes(event.failures)), segments)
+            self._write((p.SOURCE_FRAME, event.source, header), segments)
             return
         if isinstance(event, m.Took):
             self._shared.tell_lent()

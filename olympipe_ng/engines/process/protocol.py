@@ -48,7 +48,7 @@ BEGIN, REAP, NURSED = range(50, 53)  # between the caller and its nursery
 Plain = tuple[Any, ...]
 
 EVENTS: dict[str, type] = {
-    kind.__name__: kind for kind in (m.SourceEnd, m.Took, m.SinkWaits, m.Pause, m.Resume, m.Drain, m.Stop, m.Scale)
+    kind.__name__: kind for kind in (m.SourceFailed, m.SourceEnd, m.Took, m.SinkWaits, m.Pause, m.Resume, m.Drain, m.Stop, m.Scale)
 }
 
 
@@ -71,15 +71,17 @@ def unpack_notes(plain: Plain) -> tuple[Note, ...]:
 def pack_event(event: m.Event) -> Plain:
     """Return the header of an event without payload."""
     values = [tuple(value) if isinstance(value, Note) else value for value in event]
-    if isinstance(event, m.SourceEnd):
-        values[3] = pack_notes(event.failures)
+    if isinstance(event, m.SourceFailed):
+        values[2] = pack_notes(event.failures)
     return (EVENT, type(event).__name__, *values)
 
 
 def unpack_event(header: Plain) -> m.Event:
     kind, values = EVENTS[header[1]], list(header[2:])
     if kind is m.SourceEnd:
-        values[2:4] = [unpack_note(values[2]), unpack_notes(values[3])]
+        values[2] = unpack_note(values[2])
+    elif kind is m.SourceFailed:
+        values[2] = unpack_notes(values[2])
     elif kind is m.Stop:
         values[0] = unpack_note(values[0])
     event: m.Event = kind(*values)

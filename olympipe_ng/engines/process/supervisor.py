@@ -105,7 +105,7 @@ class Supervisor(Driver):
             if header[0] == p.SOURCE_FRAME:
                 parcel = p.unpack_parcel(header[2], payload)
                 self._depot.hold(parcel.payload)
-                self.events.append(m.SourceFrame(header[1], parcel, p.unpack_notes(header[3])))
+                self.events.append(m.SourceFrame(header[1], parcel))
             elif header[0] == p.EVENT:
                 self.events.append(p.unpack_event(header))
             elif header[0] == p.DEFINE:
