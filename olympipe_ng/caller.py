@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from .engines.contract import IN_CALLER, Delivered, Engine, Job
+from .engines.contract import Delivered, Engine, Job, in_caller
 from .engines.feeding import Feeder, FeederThread
 from .errors import PipelineError
 from .failures import Kind, Note, to_error
@@ -32,7 +32,7 @@ from .sinks import Sink, Sinks
 from .sources import under
 from .stages.contract import Stage
 from .transport.exceptions import load_exception
-from .worker import make_specs
+from .worker import everything, make_specs
 
 if TYPE_CHECKING:
     from .statistics import Statistics
@@ -86,7 +86,7 @@ class Caller(Sinks):
     def _feeder(self, ordinal: int, number: int) -> Any:
         source = under(cast(Source, self.nodes[number].stage), self.config)
         engine = self.engine
-        catch = BaseException if engine.threaded else IN_CALLER
+        catch = everything if engine.threaded else in_caller
         feeder = Feeder(number, ordinal, source, engine.codec, engine.send, self.config.on_error, warn=self.warn, catch=catch)
         return FeederThread(feeder, contextvars.copy_context().run) if self.engine.threaded else feeder
 

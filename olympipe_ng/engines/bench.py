@@ -13,7 +13,7 @@ from ..failures import Kind
 from ..lazy import lazy
 from ..loops import complete
 from ..scheduler.messages import Dispatch, Done, Event, Grant, SetupFailed, StartWorker, WorkerGone, WorkerReady
-from ..worker import Catch, Codec, StageSpec, StageWorker, run_async
+from ..worker import Catch, Codec, StageSpec, StageWorker, everything, run_async
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,7 +26,7 @@ __all__ = ["Bench"]
 class Bench:
     """The workers of one thread; every method returns the events that follow."""
 
-    def __init__(self, warn: Callable[[str], None], catch: Catch = BaseException) -> None:
+    def __init__(self, warn: Callable[[str], None], catch: Catch = everything) -> None:
         self._warn = warn
         self._catch = catch
         self._workers: dict[int, StageWorker] = {}
@@ -37,7 +37,7 @@ class Bench:
         worker = StageWorker(spec, command.number, codec, warn=self._warn, catch=self._catch)
         try:
             worker.setup(self._loop_for(spec))
-        except self._catch as error:  # the user's initializer or constructor
+        except self._catch() as error:  # the user's initializer or constructor
             return SetupFailed(command.worker, worker.setup_note(error))
         self._workers[command.worker] = worker
         return WorkerReady(command.worker, os.getpid(), worker.state)
@@ -64,7 +64,7 @@ class Bench:
         try:
             if worker is not None:
                 worker.close(self._loop_for(worker.spec))
-        except self._catch as error:  # the user's close_method
+        except self._catch() as error:  # the user's close_method
             assert worker is not None
             return WorkerGone(number, worker.setup_note(error, Kind.CLOSE))
         return WorkerGone(number)

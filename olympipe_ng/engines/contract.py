@@ -16,13 +16,15 @@ from ..origins import Origins
 from ..plan import Plan
 from ..scheduler.messages import Event
 from ..scheduler.statistics import NodeStatistics
-from ..worker import Catch, StageSpec
+from ..worker import StageSpec
 from ..worker.spec import Codec
 
-__all__ = ["IN_CALLER", "Delivered", "Engine", "Host", "Job"]
+__all__ = ["Delivered", "Engine", "Host", "Job", "in_caller"]
 
-IN_CALLER: Catch = (Exception, SystemExit, GeneratorExit)
-"""What of the user's code is a failure in the caller's own thread: a ``KeyboardInterrupt`` there is the user's own Ctrl-C."""
+
+def in_caller() -> tuple[type[BaseException], ...]:
+    """Say what of the user's code is a failure in the caller's own thread: all but ``KeyboardInterrupt``, the user's own Ctrl-C."""
+    return tuple(kind for kind in BaseException.__subclasses__() if kind is not KeyboardInterrupt)
 
 
 class Delivered(NamedTuple):

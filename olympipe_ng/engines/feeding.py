@@ -21,7 +21,7 @@ from ..readers import Reader
 from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFailed, SourceFrame, Stop
 from ..sources import hint, open_source
 from ..transport.packing import MOST
-from ..worker import Catch
+from ..worker import Catch, everything
 from ..worker.notes import shortened_traceback, summarise
 from ..worker.spec import Codec
 
@@ -47,7 +47,7 @@ class Feeder:
         on_error: Any,
         *,
         warn: Callable[[str], None] = lambda text: None,
-        catch: Catch = BaseException,
+        catch: Catch = everything,
     ) -> None:
         self.node = node
         self.upto = 0
@@ -98,7 +98,7 @@ class Feeder:
             if self._reader is None:
                 self._reader = open_source(self._source)
             items = self._reader.take(min(FRAME_ITEMS, self.upto - self._kept - len(self._waiting)))
-        except self._catch as error:  # the user's source raised, whatever it was: it must not take this thread down silently
+        except self._catch() as error:  # the user's source raised, whatever it was: it must not take this thread down silently
             self._pass_on_news()
             with self._lock:
                 note = self._note(error)
@@ -152,7 +152,7 @@ class Feeder:
         before = self._encoder.count
         try:
             self._encoder.extend(waiting)
-        except self._catch:  # the pickling of one of them
+        except self._catch():  # the pickling of one of them
             self._encoder.forget(self._encoder.count - before)
             self._add_each(waiting)
         else:
@@ -163,7 +163,7 @@ class Feeder:
         for item in items:
             try:
                 self._encoder.add(item)
-            except self._catch as error:  # the item's own pickling
+            except self._catch() as error:  # the item's own pickling
                 if not self._left_out(item, error):
                     return
                 continue
@@ -229,7 +229,7 @@ class Feeder:
             return
         try:
             reader.close()
-        except self._catch as error:  # the user's ``finally``
+        except self._catch() as error:  # the user's ``finally``
             self._warn(f"source {self.node} {self._source.label!r}: closing it failed\n{shortened_traceback(error)}")
 
     def _note(self, error: BaseException, kind: str = Kind.SOURCE) -> Note:

@@ -18,7 +18,7 @@ from ..scheduler import messages as m
 from ..scheduler.statistics import NodeStatistics, take_statistics
 from .bench import Bench
 from .codecs import EncodedCodec, HubCodec, ObjectCodec
-from .contract import IN_CALLER, Job
+from .contract import Job, in_caller
 from .driver import LocalDriver
 
 __all__ = ["InlineEngine"]
@@ -33,7 +33,7 @@ class InlineEngine(LocalDriver):
         super().__init__(job)
         self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
         self._context = contextvars.copy_context()
-        self._bench = Bench(job.host.warn, IN_CALLER)
+        self._bench = Bench(job.host.warn, in_caller)
         self.hub = self._bench
         self._finished = False
 

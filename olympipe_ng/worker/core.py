@@ -27,7 +27,7 @@ from .many import run_many
 from .notes import make_note
 from .spec import Codec, StageSpec
 from .streams import run_stream
-from .ticket import Answers, Catch, Outputs, TicketRun
+from .ticket import Answers, Catch, Outputs, TicketRun, everything
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,7 +55,7 @@ class StageWorker:
         cancelled: Callable[[int], bool] = lambda ticket: False,
         worn: Callable[[], bool] = lambda: False,
         hands: Hands = UNSEEN,
-        catch: Catch = BaseException,
+        catch: Catch = everything,
     ) -> None:
         self.spec = spec
         self.codec = codec
@@ -158,7 +158,7 @@ class StageWorker:
         """Return an item for a message about it, whatever loading it does."""
         try:
             return self.open(ticket.dispatch)[at - ticket.dispatch.lo]
-        except self.catch as error:  # it was the loading that failed
+        except self.catch() as error:  # it was the loading that failed
             return f"<cannot be loaded: {error}>"
 
 

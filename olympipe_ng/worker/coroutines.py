@@ -72,7 +72,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
     ticket.hold(at)
     try:
         item = items[at - ticket.dispatch.lo]
-    except worker.catch as error:  # the item's own unpickling
+    except worker.catch() as error:  # the item's own unpickling
         return unloadable(worker, ticket, at, error)
     arity = worker.spec.stage.arity
     seed_item(worker.spec, ticket.position, at)
@@ -83,7 +83,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
             result = bool(result)
     except _Late as late:
         return ticket.failed(at, item, StageTimeout(str(late)), Kind.TIMEOUT)
-    except worker.catch as error:  # the user's coroutine
+    except worker.catch() as error:  # the user's coroutine
         return ticket.failed(at, item, error)
     finally:
         ticket.function_took(time.perf_counter() - started)
@@ -91,7 +91,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
         return await _emit_all(ticket, at, spread(worker, ticket, at, item, lambda: result), tell, room)
     try:
         emitter(worker, ticket)(at, item, result)
-    except worker.catch as error:  # the result's own pickling
+    except worker.catch() as error:  # the result's own pickling
         return ticket.failed(at, item, explained(worker, error, result), Kind.SERIALIZATION)
     return None
 

@@ -119,12 +119,12 @@ class _Slices:
         self.position.where = at
         try:
             item = items[at - self.base]
-        except self.catch as error:  # the item's own unpickling
+        except self.catch() as error:  # the item's own unpickling
             return self.settle() or unloadable(self.worker, self.ticket, at, error)
         began = time.perf_counter() if timed else 0.0
         try:
             result = self.apply(item)
-        except self.catch as error:  # the user's function
+        except self.catch() as error:  # the user's function
             return self.settle() or self.ticket.failed(at, item, error)
         finally:
             if timed:
@@ -137,7 +137,7 @@ class _Slices:
     def _emit(self, at: int, item: Any, result: Any) -> Done | None:
         try:
             self.emit(at, item, result)
-        except self.catch as error:  # the result's own pickling
+        except self.catch() as error:  # the result's own pickling
             return self._unpicklable(at, item, result, error)
         return None
 
@@ -161,19 +161,19 @@ class _Slices:
         apply, emit, catch, position, clock = self.apply, self.emit, self.catch, self.position, time.perf_counter
         try:
             inputs = self._load(items, lo, hi)
-        except catch:  # an item's own unpickling: whose it is is found one by one
+        except catch():  # an item's own unpickling: whose it is is found one by one
             return lo, None
         for at, item in enumerate(inputs, lo):
             position.where = at
             ended: Done | None = None
             try:
                 result = apply(item)
-            except catch as error:  # the user's function
+            except catch() as error:  # the user's function
                 ended = self.ticket.failed(at, item, error)
             else:
                 try:
                     emit(at, item, result)
-                except catch as error:  # the result's own pickling
+                except catch() as error:  # the result's own pickling
                     ended = self._unpicklable(at, item, result, error)
             if ended is not None or clock() > late:
                 return at + 1, ended
@@ -190,7 +190,7 @@ class _Slices:
         failure: BaseException | None = None
         try:
             inputs = self._load(items, lo, hi)
-        except self.catch:  # an item's own unpickling: whose it is is found one by one
+        except self.catch():  # an item's own unpickling: whose it is is found one by one
             return lo, None
         position.where, position.done = lo, results  # an item's position is told by how many are done
         try:
@@ -199,7 +199,7 @@ class _Slices:
                     append(apply(item))
                 if clock() > late:
                     break
-        except self.catch as error:  # the user's function
+        except self.catch() as error:  # the user's function
             failure = error
         at = lo + len(results)
         position.where, position.done = at, ()
@@ -228,7 +228,7 @@ class _Slices:
                     append(result)
                 if odd is not None or clock() > late:
                     break
-        except self.catch as error:  # the user's function
+        except self.catch() as error:  # the user's function
             failure = error
         at = lo + len(results)
         position.where, position.done = at, ()

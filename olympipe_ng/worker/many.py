@@ -40,7 +40,7 @@ def run_many(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -
         ticket.hold(at)
         try:
             item = items[at - dispatch.lo]
-        except worker.catch as error:  # the item's own unpickling
+        except worker.catch() as error:  # the item's own unpickling
             ended = unloadable(worker, ticket, at, error)
         else:
             seed_item(worker.spec, ticket.position, at)
@@ -78,7 +78,7 @@ def spread(worker: StageWorker, ticket: TicketRun, at: int, item: Any, give: Cal
                 before, started = 0, time.perf_counter()
                 if worker.cancelled(ticket.dispatch.ticket):
                     return ticket.done(at, finished=True)
-    except worker.catch as error:  # the user's function or iterable
+    except worker.catch() as error:  # the user's function or iterable
         if ticket.closed:
             raise
         ticket.take_back_fresh()
@@ -108,7 +108,7 @@ def _add(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any
         return None
     try:
         ticket.outputs.add(0, result, ticket.origin(at))
-    except worker.catch as error:  # the output's own pickling
+    except worker.catch() as error:  # the output's own pickling
         ticket.take_back_fresh()
         return Failed(ticket.failed(at, item, explained(worker, error, result), Kind.SERIALIZATION))
     ticket.fresh += 1

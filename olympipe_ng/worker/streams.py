@@ -76,7 +76,7 @@ def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Genera
                 if worker.cancelled(ticket.dispatch.ticket):
                     return ticket.done(at, finished=True)
             started = time.perf_counter()
-    except worker.catch as error:  # the user's function in the transform
+    except worker.catch() as error:  # the user's function in the transform
         if ticket.closed:
             raise
         ticket.function_took(time.perf_counter() - started)

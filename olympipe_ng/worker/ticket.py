@@ -10,7 +10,7 @@ collected, replaced by a function, or handed to the failure branch.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ..current import Position
@@ -23,7 +23,7 @@ from .hands import Hands, word
 from .notes import failure_without_exception, failure_without_objects, make_note
 from .spec import Codec, Encoding, StageSpec
 
-__all__ = ["Answers", "Catch", "Outputs", "TicketRun"]
+__all__ = ["Answers", "Catch", "Outputs", "TicketRun", "everything"]
 
 SHIP_SECONDS = 0.005  # after so long the finished part of a ticket is told: more delays its elders' readers, less costs messages
 CALM_SECONDS = 0.019  # the same where nobody has nothing to do until then: less than a frame, so that most are told of once
@@ -352,4 +352,10 @@ class TicketRun:
 
 
 Answers = Generator[Done, int, None]
-Catch = type[BaseException] | tuple[type[BaseException], ...]
+Catch = Callable[[], type[BaseException] | tuple[type[BaseException], ...]]
+"""Says what of the user's code is a failure; asked when something was raised, for classes of exceptions may come to be in between."""
+
+
+def everything() -> type[BaseException]:
+    """Say that whatever the user's code raises is a failure."""
+    return BaseException

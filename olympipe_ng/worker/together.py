@@ -72,7 +72,7 @@ class Together:
             passed = [result is not DROP and (not keeps or bool(result)) for result in results]
             outputs = items if keeps else results
             encoder.extend(outputs if all(passed) else list(compress(outputs, passed)))
-        except catch:  # a result's own pickling
+        except catch():  # a result's own pickling
             encoder.forget(encoder.count - before)
             return self._emit_each(ats, items, results)
         for k in (k for k, is_output in enumerate(passed) if not is_output):

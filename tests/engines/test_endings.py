@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from olympipe_ng import Pipeline, SerializationError, SourceConsumed, SourceError, TooManyFailures, current_item
+from olympipe_ng import Pipeline, SerializationError, SourceConsumed, SourceError, StageError, TooManyFailures, current_item
 from tests.engines.kinds import each_engine, everywhere, in_processes, in_threads
 
 TIMEOUT = 20
@@ -308,6 +308,31 @@ def test_whatever_a_source_raises_is_a_source_error(where, kind):
     with pytest.raises(SourceError, match=f"{kind.__name__}: the reason") as caught:
         Pipeline(source, **where).task(abs).wait_for_result()
     assert type(caught.value.__cause__) is kind
+
+
+class NoException(BaseException):
+    """As those by which trio and others cancel what runs."""
+
+
+@pytest.mark.parametrize("kind", [NoException, asyncio.CancelledError])
+@each_engine
+def test_what_is_no_exception_is_an_error_like_any_other(where, kind):
+    """Of a source, a task and a coroutine, and inline too, where only ``KeyboardInterrupt`` is the caller's own."""
+    def source():
+        yield 1
+        raise kind("the reason")
+
+    def fail(x):
+        raise kind("the reason")
+
+    async def fail_later(x):
+        raise kind("the reason")
+
+    broken = [(Pipeline(source, **where), SourceError)]
+    broken += [(Pipeline([1], **where).task(function), StageError) for function in (fail, fail_later)]
+    for pipeline, error in broken:
+        with pytest.raises(error, match=f"{kind.__name__}: the reason"):
+            pipeline.wait_for_result()
 
 
 def test_ctrl_c_while_an_inline_source_is_read_is_an_interrupt():
