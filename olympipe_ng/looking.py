@@ -71,11 +71,16 @@ def _indexable(outlet: Outlet, asked: str) -> Source:
             source = stage
         elif not stage.one_to_one or len(node.inputs) > 1:
             _refuse(asked, f"stage {node.label!r} ({node.declared_at}) does not make one result of each item")
-    if not all(hasattr(type(source.data), name) for name in ("__len__", "__getitem__")) or isinstance(source.data, Mapping):
+    if not all(hasattr(type(source.data), name) for name in ("__len__", "__getitem__")) or _has_keys(source.data):
         _refuse(asked, "its source has no length and no index")
     if outlet.number > 0:
         _refuse(asked, "these are the failures of a stage")
     return source
+
+
+def _has_keys(data: Any) -> bool:
+    """Say whether ``data[7]`` is what stands under the key 7, not the item at that place: so it is of mappings, and of pandas' tables."""
+    return isinstance(data, Mapping) or hasattr(type(data), "keys")
 
 
 def _refuse(asked: str, reason: str) -> NoReturn:

@@ -133,6 +133,33 @@ def test_an_error_names_the_index_in_the_source():
     assert caught.value.index == 7
 
 
+class Labelled:
+    """As a series of pandas: its items are found by label, and iterated by place."""
+
+    def __init__(self, **items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __iter__(self):
+        return iter(self.items.values())
+
+    def __getitem__(self, label):
+        return self.items[label]
+
+    def keys(self):
+        return self.items.keys()
+
+
+@pytest.mark.parametrize("look", [len, lambda pipeline: pipeline[0], lambda pipeline: pipeline[0:1]])
+def test_what_is_indexed_by_label_has_no_place(look):
+    """An item found under a label would not be that of a whole run, and a table has as many rows as it likes for its columns."""
+    with pytest.raises(TypeError, match="its source has no length and no index"):
+        look(Pipeline(Labelled(a=1, b=2)).task(abs))
+    assert list(Pipeline(Labelled(a=1, b=2), engine="inline").task(abs)) == [1, 2]
+
+
 class Photos:
     def __len__(self):
         return 3
