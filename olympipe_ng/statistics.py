@@ -173,7 +173,7 @@ def make_statistics(
     elapsed = max(0.0, end - core.began)
     stages = tuple(_stage(plan.nodes[k], node, known[k], elapsed, workers) for k, node in enumerate(core.nodes))
     one_to_one = _is_one_to_one(core)
-    left_out = sum(stage.settled - stage.passed for stage in stages)
+    left_out = sum(stage.settled - stage.passed - stage.cancelled for stage in stages)
     return Statistics(
         stages=stages,
         elapsed=elapsed,

@@ -103,6 +103,13 @@ def test_a_failed_item_is_done() -> None:
     assert run.statistics().done == 9
 
 
+def test_what_was_cancelled_is_not_done() -> None:
+    """Of a run that was stopped nobody hears that it is through with all it drew."""
+    stopped = Counts(passed=3, failed=1, cancelled=5)
+    run = StillRun([Pipeline(range(9)).task(load)], record(0, 9, 9), record(1, 9, 3, counts=stopped), record(2, 3, 3))
+    assert run.statistics().done == 4
+
+
 def test_a_failure_that_is_awaited_is_done_once() -> None:
     """Of a branch of failures alone the good items are unread, and no failure counts as a result and as one that never comes out."""
     _, failures = Pipeline(range(9), engine="inline").task(load).task(lambda x: 1 // (x % 3), on_error="branch")
