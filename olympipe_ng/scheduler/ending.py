@@ -71,13 +71,18 @@ def _after_stream(state: State, node: Node) -> None:
         _flush(state, node)
         return
     failed = [] if node.window else [port for port in node.ready if _has_failed(state, node, port)]
-    if failed and not _may_end_before(state, node, failed[0]):
+    if failed and not _is_due(state, node) and not _may_end_before(state, node, failed[0]):
         fail_node(state, node, state.edges[node.plan.inputs[failed[0]]].note)
 
 
 def _has_failed(state: State, node: Node, port: int) -> bool:
     edge = state.edges[node.plan.inputs[port]]
     return edge.ended and edge.note is not None and not edge.queue
+
+
+def _is_due(state: State, node: Node) -> bool:
+    """Say whether a stream transform holds what it would have given already if there were room: that stands before the error."""
+    return node.deadline is not None and node.deadline <= state.now
 
 
 def _may_end_before(state: State, node: Node, failed: int) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 
-from olympipe_ng import Pipeline
+from olympipe_ng import Pipeline, SourceError
 from olympipe_ng.options import run_config
 from olympipe_ng.plan import make_plan
 
@@ -26,3 +27,16 @@ def test_the_newest_item_is_never_dropped(engine: Literal["inline", "thread", "p
     seen = Pipeline(range(200), engine=engine, progress=False).task(abs).latest(1).wait_for_result()
     assert seen[-1] == 199
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("engine", ["inline", "thread", "process"])
+def test_what_latest_holds_comes_before_an_error_that_stands_behind_it(engine: Literal["inline", "thread", "process"]) -> None:
+    """It was not overtaken by newer items: it only waited for downstream to take it."""
+    def source() -> Iterator[int]:
+        yield from range(10)
+        raise OSError("the camera is gone")
+
+    results = iter(Pipeline(source, engine=engine, progress=False).latest(10))
+    assert [next(results) for _ in range(10)] == list(range(10))
+    with pytest.raises(SourceError, match="the camera is gone"):
+        next(results)
