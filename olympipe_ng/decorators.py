@@ -8,6 +8,7 @@ Nothing here is needed to build a pipeline; the registry is for tools that list 
 
 from __future__ import annotations
 
+import itertools
 import typing
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -52,7 +53,7 @@ def source_from(iterable: S, name: str | None = None) -> S:
     True
     """
     known = _REGISTRY["source"]
-    known[name or getattr(iterable, "__name__", None) or f"source_{len(known)}"] = iterable
+    known[name or getattr(iterable, "__name__", None) or _free_name(known)] = iterable
     return iterable
 
 
@@ -138,6 +139,11 @@ def clear_registry() -> None:
 def _register(kind: str, fn: F) -> F:
     _REGISTRY[kind][_name(fn)] = fn
     return fn
+
+
+def _free_name(known: Mapping[str, Any]) -> str:
+    """Return a numbered name that no source has, though one may have been called so."""
+    return next(name for number in itertools.count(len(known)) if (name := f"source_{number}") not in known)
 
 
 def _name(fn: Any) -> str:

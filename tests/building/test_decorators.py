@@ -37,6 +37,14 @@ def test_source_from_registers_any_iterable():
     assert decorators.registered("source") == {"primes": primes, "source_1": primes}
 
 
+def test_a_numbered_source_takes_nobodys_name():
+    """A source that was called as the next number would be stays registered."""
+    first, second = [1], [2]
+    decorators.source_from(first, name="source_1")
+    decorators.source_from(second)
+    assert decorators.registered("source") == {"source_1": first, "source_2": second}
+
+
 def test_class_task_registers_a_class_with_its_methods():
     """The names of the methods are kept with the class."""
 
