@@ -78,15 +78,16 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
     seed_item(worker.spec, ticket.position, at)
     started = time.perf_counter()
     try:
-        result = await _in_time(cast(ItemTransform, worker.transform).apply(item), worker.spec.plan.timeout)
-        if arity is Arity.KEEP:
-            result = bool(result)
+        try:
+            result = await _in_time(cast(ItemTransform, worker.transform).apply(item), worker.spec.plan.timeout)
+            if arity is Arity.KEEP:
+                result = bool(result)
+        finally:  # before what failed is told, with the time that it took
+            ticket.function_took(time.perf_counter() - started)
     except _Late as late:
         return ticket.failed(at, item, StageTimeout(str(late)), Kind.TIMEOUT)
     except worker.catch() as error:  # the user's coroutine
         return ticket.failed(at, item, error)
-    finally:
-        ticket.function_took(time.perf_counter() - started)
     if arity is Arity.MANY:
         return await _emit_all(ticket, at, spread(worker, ticket, at, item, lambda: result), tell, room)
     try:

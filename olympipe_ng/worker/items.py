@@ -123,12 +123,13 @@ class _Slices:
             return self.settle() or unloadable(self.worker, self.ticket, at, error)
         began = time.perf_counter() if timed else 0.0
         try:
-            result = self.apply(item)
+            try:
+                result = self.apply(item)
+            finally:  # before what failed is told, with the time that it took
+                if timed:
+                    self.ticket.function_took(time.perf_counter() - began)
         except self.catch() as error:  # the user's function
             return self.settle() or self.ticket.failed(at, item, error)
-        finally:
-            if timed:
-                self.ticket.function_took(time.perf_counter() - began)
         if self.together is not None:
             self.together.wait(at, (item,), (result,))
             return None

@@ -81,6 +81,8 @@ def spread(worker: StageWorker, ticket: TicketRun, at: int, item: Any, give: Cal
     except worker.catch() as error:  # the user's function or iterable
         if ticket.closed:
             raise
+        ticket.function_took(time.perf_counter() - started)
+        started = time.perf_counter()
         ticket.take_back_fresh()
         return ticket.failed(at, item, error)
     finally:

@@ -98,6 +98,25 @@ def test_what_an_asynchronous_item_gave_is_not_counted_for_the_next():
     assert dones[-1].retry.emitted == 0
 
 
+@pytest.mark.parametrize("kind", ["task", "async task", "explode"])
+def test_the_time_of_an_attempt_that_failed_is_the_functions(kind, monkeypatch):
+    """Three attempts of a second each are three seconds in the user's function, and none of moving items."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def fail(x):
+        now[0] += 1.0
+        raise OSError("the reason")
+
+    async def fail_later(x):
+        fail(x)
+
+    numbers = Pipeline([7], engine="inline", on_error="skip", retries=2)
+    failing = {"task": numbers.task(fail), "async task": numbers.task(fail_later), "explode": numbers.explode(fail)}[kind]
+    stage = failing.wait_for_result().report.stages[1]
+    assert (stage.failed, stage.retried, stage.busy_seconds, stage.moving_seconds) == (1, 2, 3.0, 0.0)
+
+
 def answers(work, count, config, *, hurry, interrupted=None):
     """Run one ticket of so many numbers, and return what the worker says."""
     worker, order = prepare(Pipeline(range(count)).task(work), count, config, interrupted)
