@@ -262,7 +262,7 @@ def explained(worker: StageWorker, error: BaseException, result: Any) -> BaseExc
     if explain is not None and hasattr(BaseException, "add_note"):
         try:
             BaseException.add_note(error, explain(result))
-        except worker.catch:  # the user's __reduce__, once more; or the error's notes are something else
+        except worker.catch():  # the user's __reduce__, once more; or the error's notes are something else
             return error
     return error
 

@@ -157,6 +157,8 @@ def test_f35_functions_of_python_c_and_standard_input(method, how, tmp_path):
 @pytest.mark.parametrize("method", ALL)
 def test_a_folder_that_was_deleted_is_no_hindrance(tmp_path, method):
     """A session without a script looks for modules where it is: where that is nowhere, there are none."""
+    if method != "fork" and sys.version_info[:2] == (3, 13):
+        pytest.skip("no interpreter of this version that is started there imports socket: SystemError")
     code = """
 import os, sys, tempfile
 from olympipe_ng import Pipeline

@@ -432,7 +432,8 @@ def test_what_a_process_prints_that_a_task_forked_never_gets_between_what_the_wo
     assert results == [0, 0]
     said = capfd.readouterr()
     assert sorted(said.out.split("\n")) == ["", "printed 0", "printed 1"]
-    assert sorted(said.err.split("\n")) == ["", "WARNING:talker:logged 0", "WARNING:talker:logged 1"]
+    logged = [line for line in said.err.split("\n") if "talker" in line]  # from Python 3.12 on a fork beside threads is warned of, too
+    assert sorted(logged) == ["WARNING:talker:logged 0", "WARNING:talker:logged 1"]
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
