@@ -96,30 +96,28 @@ class Bench:
         loop = self._loop_for(worker.spec)
         assert loop is not None
         told: list[Done] = []
-        doors: list[asyncio.Future[int]] = []
+        grants: asyncio.Queue[int] = asyncio.Queue()
         halted = asyncio.Event()
 
         async def room(ticket: int) -> int:
-            doors.append(loop.create_future())
             halted.set()
-            return await doors[-1]
+            return await grants.get()
 
         async def advance() -> None:
-            halted.clear()
-            if doors:
-                doors.pop().set_result(allowance)
             halts = asyncio.ensure_future(halted.wait())
             await asyncio.wait([task, halts], return_when=asyncio.FIRST_COMPLETED)
             halts.cancel()
 
         task = loop.create_task(run_async(worker, command, told.append, room))
-        allowance = 0
         try:
             while not task.done():
                 complete(loop, advance())
                 for each in told:
                     allowance = yield each
                 told.clear()
+                if halted.is_set():
+                    halted.clear()
+                    grants.put_nowait(allowance)
             task.result()
         finally:
             task.cancel()

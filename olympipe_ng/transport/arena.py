@@ -58,7 +58,7 @@ LIMIT = 1 << 30  # of one arena, if nobody says otherwise; what is beyond goes i
 
 def arena_supported() -> bool:
     """Tell whether this system has memory that is owned by descriptors; where not, everything goes inline."""
-    return hasattr(os, "memfd_create") and hasattr(os, "posix_fallocate")
+    return hasattr(os, "memfd_create") and hasattr(os, "posix_fallocate") and hasattr(mmap, "MADV_REMOVE")
 
 
 class _Segment:
