@@ -31,7 +31,7 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -57,13 +57,14 @@ def channel_pair() -> tuple[Channel, Channel]:
 
 
 class Channel:
-    """One end of a conversation; see the head of this module. ``lock`` makes ``send`` safe from several threads."""
+    """One end of a conversation; see the head of this module."""
 
-    def __init__(self, sock: socket.socket, lock: threading.Lock | None = None) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         with contextlib.suppress(OSError):  # a hint; some systems refuse more than their limit instead of clipping it
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
-        self._lock: Any = contextlib.nullcontext() if lock is None else lock
+        self._lock: Any = contextlib.nullcontext()
+        self._torn: Callable[[], object] = lambda: None
         self._out: deque[Buffer] = deque()
         self._out_fds: deque[tuple[int, Sequence[int], bool]] = deque()  # (position of a message's first byte, descriptors, to be closed)
         self._posted: deque[tuple[Any, ...]] = deque()
@@ -74,6 +75,12 @@ class Channel:
         self._poll: Any = None
         self._deaf = False  # the peer takes nothing any more
         self.closed = False
+
+    def share(self, torn: Callable[[], object] = lambda: None) -> Channel:
+        """Let several threads send, and whoever interrupts one of them. ``torn`` is called where a signal handler raised in the middle of
+        a message: how much of it is out is not known, so nobody could read what followed."""
+        self._lock, self._torn = threading.Lock(), torn
+        return self
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -98,8 +105,7 @@ class Channel:
         self._senders.add(me)
         try:
             with self._lock:
-                self.queue(header, segments, fds)
-                self._write_all()
+                self._send_now(header, segments, fds)
         finally:
             self._send_posted()
             self._senders.discard(me)
@@ -124,14 +130,19 @@ class Channel:
         """Send what was posted, unless somebody holds the lock: he comes here when he has let go of it."""
         while self._posted and self._lock.acquire(blocking=False):
             try:
-                self.queue(self._posted.popleft())
-                self._write_all()
+                self._send_now(self._posted.popleft())
             finally:
                 self._lock.release()
 
-    def _write_all(self) -> None:
-        while self._out:
-            self._write(NOSIGNAL)
+    def _send_now(self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = ()) -> None:
+        try:
+            self.queue(header, segments, fds)
+            while self._out:
+                self._write(NOSIGNAL)
+        except BaseException:  # of a signal handler of the user's, who may catch it
+            if self._out:
+                self._torn()
+            raise
 
     def queue(
         self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = (), *, keep_fds: bool = False
@@ -163,11 +174,6 @@ class Channel:
     def pending(self) -> int:
         """Bytes that were queued and not yet written."""
         return self._queued - self._sent if self._out else 0
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a message has begun to be written and not ended: after ``send`` has raised, how much of it is out is not known."""
-        return bool(self._out)
 
     def _write(self, flags: int) -> None:
         out = self._out

@@ -30,6 +30,12 @@ class Interrupted:
         self._lock = threading.Lock()
         self._act = act
 
+    def acquire(self, blocking=True):
+        return self._lock.acquire(blocking)
+
+    def release(self):
+        self._lock.release()
+
     def __enter__(self):
         assert self._lock.acquire(timeout=1), "this thread waits for itself"
         act, self._act = self._act, None
@@ -37,14 +43,14 @@ class Interrupted:
             act()
 
     def __exit__(self, *_):
-        self._lock.release()
+        self.release()
 
 
 def test_what_is_printed_in_the_middle_of_a_message_waits_for_nobody_and_goes_behind_it():
     """The garbage collector runs where it likes, and so do signal handlers; nothing else need be printed for the line to be sent."""
     mine, theirs = channel_pair()
     process = make_process(theirs)
-    process._lock = Interrupted(lambda: process.say((p.PRINT, 1, "deleted\n")))
+    theirs._lock = Interrupted(lambda: process.say((p.PRINT, 1, "deleted\n")))
     process.say((p.PRINT, 1, "printed\n"))
     assert [header for header, _ in mine.receive_nowait()] == [(p.PRINT, 1, "printed\n"), (p.PRINT, 1, "deleted\n")]
     mine.close()

@@ -206,7 +206,7 @@ def test_poll_readable_knows_of_messages_already_read(pair):
 def test_threads_may_share_a_locked_channel():
     """With a lock, messages of several threads never mix."""
     left, right = socket.socketpair()
-    sender, reader = Channel(left, threading.Lock()), Channel(right)
+    sender, reader = Channel(left).share(), Channel(right)
     threads = [threading.Thread(target=lambda n=n: [sender.send((n, i), [bytes([n]) * 50_000]) for i in range(40)]) for n in range(4)]
     for thread in threads:
         thread.start()
@@ -344,7 +344,7 @@ def test_a_large_payload_is_held_once(pair):
 def test_what_is_posted_while_its_own_thread_is_sending_goes_next():
     """The garbage collector may run in the middle of ``send``, and end a run there: it waits for no lock."""
     left, right = socket.socketpair()
-    sender, reader = Channel(left, threading.Lock()), Channel(right)
+    sender, reader = Channel(left).share(), Channel(right)
 
     class Collected(bytes):
         def __len__(self):

@@ -59,7 +59,6 @@ class ProcessEngine:
         self._job = job
         self._host = job.host
         self._method = choose_method(job.config.start_method)
-        self._lock = threading.Lock()
         stock = self._stock = take_stock() if self._method == "fork" else None
         self._shared = SharedMemory(CALLER, self._write, complain=job.host.warn, maps=not is_address_space_limited())
         self.codec: Any = EncodedCodec(
@@ -97,7 +96,7 @@ class ProcessEngine:
     def _begin(self) -> None:
         with hold_standard():
             mine, theirs = channel_pair()
-        self._channel = Channel(mine._sock, self._lock)
+        self._channel = mine.share()
         OPEN.add(self._channel)
         config, plan = self._job.config, self._job.plan
         try:

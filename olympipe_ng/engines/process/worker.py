@@ -64,9 +64,8 @@ class WorkerProcess:
         stock: Stock | None,
         kept: int,
     ) -> None:
-        self._channel = channel
+        self._channel = channel.share(torn=_end_torn)
         self._worker = worker
-        self._lock = threading.Lock()
         own = spec.stage.config.zero_copy
         self._lanes = spec.stage.is_async or spec.plan.lanes > 1
         pump = None if self._lanes else self._await_one
@@ -85,8 +84,6 @@ class WorkerProcess:
         self._look_again = 0.0
         self._tidy_at = time.monotonic() + SELDOM
         self._number = number
-        self._senders: set[int] = set()  # threads
-        self._lines: deque[tuple[Any, ...]] = deque()
         self._cancelled: set[int] = set()
         self._waiting: deque[tuple[Any, Any]] = deque()  # messages that came while an item was in hand
         self._is_copy = False  # this is a process that a task forked
@@ -103,13 +100,13 @@ class WorkerProcess:
         return self._run_lanes(slots) if self._lanes else self._run_alone(slots)
 
     def say(self, header: tuple[Any, ...]) -> None:
-        """Send a line or a log record; one that is born while this thread is sending goes behind that."""
+        """Send a line or a log record; one that the garbage collector or a signal handler says while this thread is sending goes behind."""
         if self._is_copy:
             say_directly(header)
-            return
-        self._lines.append(header)
-        if threading.get_ident() not in self._senders:
-            self._send()
+        elif self._channel.is_sending(threading.get_ident()):
+            self._channel.post(header)
+        else:
+            self._channel.send(header)
 
     def _part(self) -> None:
         """Forget, in a process that a task forked, what is the worker's."""
@@ -122,25 +119,10 @@ class WorkerProcess:
         say_directly((p.PRINT, 2, text))
         os._exit(1)
 
-    def _send(self, header: tuple[Any, ...] = (), segments: Any = (), fds: Sequence[int] = ()) -> None:
-        """Send a message, if there is one, and the lines that wait. The garbage collector, or a signal handler, that runs in the middle of
-        this finds this thread among the senders before it has the lock, and until it has let go of it."""
+    def _send(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
         if self._is_copy:
             self._end_copy()
-        me = threading.get_ident()
-        self._senders.add(me)
-        try:
-            with self._lock:
-                if header:
-                    self._channel.send(header, segments, fds)
-                while self._lines:
-                    self._channel.send(self._lines.popleft())
-        except BaseException:  # of a signal handler of the user's, who may catch it: nobody could read what follows
-            if self._channel.unfinished:
-                _end_torn()
-            raise
-        finally:
-            self._senders.discard(me)
+        self._channel.send(header, segments, fds)
 
     def _warn(self, text: str) -> None:
         self._send((p.WARN, text))
@@ -241,7 +223,7 @@ class WorkerProcess:
         """Wait for one message."""
         try:
             message = self._channel.receive()
-        except BaseException:  # as in ``_send``: bytes may be lost
+        except BaseException:  # of a signal handler: bytes may be lost
             _end_torn()
         if message is None:
             os._exit(1)
