@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
@@ -47,7 +48,7 @@ class Results(list[T]):
 class Run(Generic[T]):
     """Hold a run that was started: iterate it, see it through, or end it.
 
-    Leaving ``with`` stops it. A run that nobody holds any more is stopped too.
+    Leaving ``with`` stops it. A run that nobody holds any more is stopped too, and one that is held when the interpreter ends.
 
     >>> from olympipe_ng import Pipeline
     >>> with Pipeline(range(3), engine="inline").task(lambda x: x + 1).start() as run:
@@ -59,6 +60,8 @@ class Run(Generic[T]):
         self._core = Caller(sinks, config, discard, nested=nested)
         self._outlets = list(sinks)
         self._finalizer = weakref.finalize(self, Caller.abandon, self._core)
+        self._finalizer.atexit = False  # there is time then to stop it in order
+        _held.add(self)
         self._core.start()
 
     # ------------------------------------------------------------------------------------------------------------ items
@@ -214,6 +217,19 @@ class Run(Generic[T]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+
+_held: weakref.WeakSet[Run[Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_held() -> None:
+    """Stop what is held as the interpreter ends, as leaving ``with`` does: sources run their ``finally``, stages their ``close_method``."""
+    cores = [run._core for run in _held]
+    for core in cores:
+        core.abandon()  # all at once; only then wait for each
+    for core in cores:
+        core.stop()
 
 
 async def aside(wait: Callable[..., Any], *args: Any, through: bool = False) -> Any:

@@ -13,7 +13,7 @@ import pytest
 
 from olympipe_ng import Pipeline
 from olympipe_ng.engines.process import protocol as p
-from olympipe_ng.engines.process.logs import handler_class
+from olympipe_ng.engines.process.logs import LogDesk, handler_class
 from olympipe_ng.engines.process.worker import WorkerProcess
 from olympipe_ng.options import RunConfig
 from olympipe_ng.plan import make_plan
@@ -114,6 +114,20 @@ def test_a_thread_that_logs_waits_for_none_that_is_about_to_send():
         thread.join(TIMEOUT)
     assert before == ["second"]
     assert said == ["second", "first"]
+
+
+def test_what_is_said_when_no_thread_can_be_begun_is_printed_at_the_end(monkeypatch, capsys):
+    """There are too many threads, or the interpreter ends."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    desk = LogDesk()
+    assert desk.take((p.PRINT, 1, "first\n"))
+    assert desk.take((p.PRINT, 1, "second\n"))
+    desk.close()
+    assert capsys.readouterr().out == "first\nsecond\n"
 
 
 def record(text):

@@ -211,6 +211,8 @@ class LogDesk:
         """Work off what waits, for a while."""
         self.finish()
         if self._thread is None:
+            while not self._waiting.empty():  # no thread could be begun
+                self._do(self._waiting.get())
             return
         if threading.current_thread() is not self._thread:
             self._thread.join(CLOSE_SECONDS)
@@ -223,19 +225,28 @@ class LogDesk:
 
     def _put(self, act: Callable[[], None]) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="olympipe_ng log", daemon=True)
-            self._thread.start()
+            self._begin()
         try:
             self._waiting.put_nowait(act)
         except queue.Full:
             self._dropped += 1
 
+    def _begin(self) -> None:
+        thread = threading.Thread(target=self._work, name="olympipe_ng log", daemon=True)
+        with contextlib.suppress(RuntimeError):  # there are too many, or the interpreter ends (3.12): ``close`` works off what waits
+            thread.start()
+            self._thread = thread
+
     def _work(self) -> None:
         while not self._closed and (act := self._waiting.get()) is not None:
-            try:
+            self._do(act)
+
+    def _do(self, act: Callable[[], None] | None) -> None:
+        try:
+            if act is not None:
                 act()
-            except Exception:  # the user's handler or stream: no line may end this thread
-                self._dropped += 1
+        except Exception:  # the user's handler or stream: no line may end this thread
+            self._dropped += 1
 
 
 def _handle(plain: tuple[Any, ...]) -> None:

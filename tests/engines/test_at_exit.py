@@ -1,0 +1,81 @@
+"""A script that ends while it holds a run: the run ends as one that was stopped, in order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import os, sys
+from olympipe_ng import Pipeline
+
+def numbers():
+    try:
+        yield from iter(int, 1)  # zeros without end
+    finally:
+        sys.stdout.write("source closed\\n")
+
+class Model:
+    def predict(self, x):
+        return x + 1
+
+    def close(self):
+        sys.stdout.write("model closed\\n")
+
+held = iter(Pipeline(numbers, engine={engine!r}{method}).class_task(Model, Model.predict, close_method=Model.close))
+print(next(held), next(held))
+{ending}
+"""
+
+WAYS = [("inline", ""), ("thread", ""), ("process", "fork"), ("process", "forkserver"), ("process", "spawn")]
+ENDINGS = {"end of the script": "", "sys.exit": "sys.exit(0)", "an exception": "raise ValueError('mine')"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+@pytest.mark.parametrize(("engine", "method"), WAYS)
+def test_a_run_that_is_held_at_the_interpreters_end_closes_its_source_and_its_workers(engine, method, ending):
+    """As a generator that is held then runs its ``finally``."""
+    script = SCRIPT.format(engine=engine, method=method and f", start_method={method!r}", ending=ending)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    first, *others = done.stdout.splitlines()
+    assert first == "1 1"
+    assert sorted(others) == ["model closed", "source closed"]
+    assert done.returncode == bool("ValueError" in ending)
+    assert ("ValueError: mine" in done.stderr) == ("ValueError" in ending)
+    assert "Exception ignored" not in done.stderr
+
+
+def test_an_interpreter_that_ends_waits_for_no_source_that_is_stuck():
+    """What hangs in the user's code is left behind, and named."""
+    script = (
+        "import threading\n"
+        "from olympipe_ng import Pipeline\n"
+        "def stuck():\n"
+        "    yield 1\n"
+        "    threading.Event().wait()\n"
+        "held = iter(Pipeline(stuck).task(abs))\n"
+        "print(next(held))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
+    assert done.stdout == "1\n"
+    assert "stuck in the user's code" in done.stderr
+    assert done.returncode == 0
+
+
+def test_a_copy_of_the_process_that_ends_leaves_the_run_alone():
+    """A forked child inherits the run as it inherits everything; only the caller ends it."""
+    script = (
+        "import os, sys\n"
+        "from olympipe_ng import Pipeline\n"
+        "held = iter(Pipeline(range(1000)).task(abs))\n"
+        "first = next(held)\n"
+        "pid = os.fork()\n"
+        "if not pid:\n"
+        "    sys.exit(0)\n"
+        "os.waitpid(pid, 0)\n"
+        "print(first + sum(held))\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == (f"{sum(range(1000))}\n", 0), done.stderr
