@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from olympipe_ng import Pipeline
-from tests.engines.kinds import everywhere, in_processes
+from tests.engines.kinds import everywhere, in_processes, in_threads
 
 
 @pytest.fixture
@@ -100,3 +100,11 @@ def test_module_state_that_changed_at_run_time_is_seen_only_under_fork(where):
 
 def read_setting(_):
     return len(SETTING)
+
+
+@in_threads
+def test_what_a_tap_or_a_task_does_to_the_callers_objects_stays_in_the_worker_of_a_process(where):
+    """In a process a list of the caller's stays empty; threads share it."""
+    seen = []
+    Pipeline([1, 2], **where).tap(seen.append).wait_for_completion()
+    assert seen == ([1, 2] if where["engine"] == "thread" else [])

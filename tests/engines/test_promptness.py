@@ -1,8 +1,10 @@
-"""No item is held back until the next one comes: a source may wait for ever between two."""
+"""No item is held back until the next one comes: a source may wait for ever between two, and so may a stage that makes many of one."""
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 
 import pytest
 
@@ -52,3 +54,37 @@ def test_a_limit_right_behind_a_source_that_then_blocks_ends_the_run(where, agai
         assert list(run) == list(range(5))
         assert not overslept, "the run waited for the source"
         let_go.set()
+
+
+@in_threads
+def test_a_slow_explode_streams(where):
+    """What an item yields now and then comes out at once, not when the item is through."""
+    let_go = threading.Event()
+
+    def slowly(x):
+        yield "first"
+        time.sleep(0.1)
+        yield "second"
+        time.sleep(3 if where["engine"] == "process" else 0)
+        let_go.wait(20 if where["engine"] == "thread" else 0)
+        yield "third"
+
+    with Pipeline([0], **where).explode(slowly).start() as run:
+        results = iter(run)
+        began = time.monotonic()
+        assert [next(results), next(results)] == ["first", "second"]
+        assert time.monotonic() - began < 2.5
+        let_go.set()
+
+
+@in_threads
+def test_a_slow_emitter_streams_and_ends_with_its_run(where):
+    """What a checkpoint's emitter yields now and then comes out at once; one that never ends does not hold up who has had enough."""
+    def slowly(state):
+        for number in itertools.count():
+            yield number
+            time.sleep(0.1)
+
+    began = time.monotonic()
+    assert Pipeline([0], **where).checkpoint(0, max, slowly).task(abs).limit(3).wait_for_result() == [0, 1, 2]
+    assert time.monotonic() - began < 2.5
