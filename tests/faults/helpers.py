@@ -18,10 +18,45 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "Script", "gone_within", "numbers", "wait_until", "worker_pids"]
+__all__ = ["LOOP", "ROOT", "WORK", "Script", "gone_within", "numbers", "wait_until", "worker_pids"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0  # seconds for anything that is sure to come; more than a loaded machine needs
+
+WORK = """
+import os, signal, sys, time, threading, faulthandler
+from olympipe_ng import Pipeline
+method = sys.argv[1]
+
+def endless():
+    k = 0
+    try:
+        while True:
+            yield k
+            k += 1
+    finally:
+        print("source closed\\n", end="", flush=True)  # in one piece: another thread may be saying something
+
+def work(x):
+    time.sleep(0.001)
+    return x
+
+def say_when_running(run):
+    while len([1 for stage in run.statistics().stages for worker in stage.workers]) < 2:
+        time.sleep(0.005)
+    print("ready", *[worker.pid for stage in run.statistics().stages for worker in stage.workers], flush=True)
+
+pipeline = Pipeline(endless, start_method=method).task(work, 2)
+"""
+"""How a script begins that is to be interrupted: its pipeline has no end, and it says when it runs, with the pids of its workers."""
+
+LOOP = WORK + """
+with pipeline.start() as run:
+    say_when_running(run)
+    for item in run:
+        pass
+"""
+"""Such a script as a whole."""
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

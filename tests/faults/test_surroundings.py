@@ -1,4 +1,4 @@
-"""F33 to F44: start methods, nesting, output, limits, scale (F37, F44 with signals and dropped runs: see ``test_ends``)."""
+"""F33 to F44: start methods, nesting, output, limits, scale (F37 with signals: see ``test_signals``, F44: see ``test_ends``)."""
 
 from __future__ import annotations
 
