@@ -1,4 +1,4 @@
-"""What the fault tests share: waiting for something to be so, and scripts in processes of their own whose leavings can be found.
+"""What the fault tests share: waiting for something, tasks that fail for one item, scripts in processes whose leavings can be found.
 
     script = Script(tmp_path, code).start()     every process that it leaves carries its mark in the environment
     script.line("ready")                        waits for a line of its output
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LOOP", "ROOT", "WORK", "Script", "gone_within", "numbers", "wait_until", "worker_pids"]
+__all__ = ["LOOP", "ROOT", "WORK", "Script", "double_unless", "doubled_without", "gone_within", "numbers", "wait_until", "worker_pids"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0  # seconds for anything that is sure to come; more than a loaded machine needs
@@ -76,6 +76,16 @@ def worker_pids(run: Any, stage: int = 1) -> list[int]:
 def numbers(folder: Path) -> list[int]:
     """Return the numbers that name the files of a folder: tasks leave their pids there."""
     return [int(file.name) for file in folder.iterdir() if file.name.isdigit()]
+
+
+def double_unless(fault: Callable[[int], Any], at: int = 5) -> Callable[[int], Any]:
+    """Return a task that doubles its items, but for one, for which the fault happens."""
+    return lambda x: fault(x) if x == at else 2 * x
+
+
+def doubled_without(*left_out: int, upto: int = 20) -> list[int]:
+    """Return what the items give of which these have failed."""
+    return [2 * x for x in range(upto) if x not in left_out]
 
 
 def gone_within(pids: list[int], seconds: float) -> list[int]:
