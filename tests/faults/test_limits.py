@@ -69,6 +69,23 @@ def test_f39_a_missing_dev_shm_is_not_needed(tmp_path):
     assert ONCE not in done.stderr
 
 
+def test_f39_a_full_dev_shm_is_not_needed(tmp_path):
+    """With 1 MB of /dev/shm items of 3 MB pass (large buffers lie in memory without a name)."""
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("needs root and unshare to mount a small /dev/shm")
+    code = """
+from olympipe_ng import Pipeline
+print([len(item) for item in Pipeline(range(4), start_method="fork").task(lambda x: bytes(3_000_000)).task(lambda b: b)])
+"""
+    (tmp_path / "small.py").write_text(code)
+    mount = f"mount -t tmpfs -o size=1m none /dev/shm && exec {sys.executable} {tmp_path / 'small.py'}"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", mount], text=True, capture_output=True, timeout=60, cwd=ROOT)
+    if "permission denied" in done.stderr.lower() or "not permitted" in done.stderr.lower():
+        pytest.skip("mounting is not allowed here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[3000000, 3000000, 3000000, 3000000]"
+
+
 @pytest.fixture
 def small_group():
     """A control group with 400 MB of memory, as a container has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import Counter
@@ -202,3 +203,35 @@ def test_f08_timeouts_are_retried(tmp_path):
     results = Pipeline(range(8), start_method="fork").task(work, timeout=0.3, retries=2).wait_for_result()
     assert results == list(range(8))
     assert results.report.stages[1].retried == 2
+
+
+@pytest.mark.parametrize("engine", ["process", "thread", "inline"])
+def test_a_hung_coroutine_is_cancelled(engine, tmp_path):
+    """Its finally runs, its worker lives on, the others are not run again."""
+    async def work(x):
+        (tmp_path / f"{x}-{len(list(tmp_path.glob(f'{x}-*')))}").touch()
+        try:
+            if x == 5:
+                await asyncio.sleep(1000)
+        finally:
+            if x == 5:
+                (tmp_path / "cancelled").touch()
+        return x
+
+    results = Pipeline(range(20), engine=engine, start_method="fork").task(work, timeout=0.3, on_error="collect").wait_for_result()
+    assert results == [x for x in range(20) if x != 5]
+    assert "longer than timeout=0.3" in results.errors[0]
+    assert (tmp_path / "cancelled").exists()
+    assert not list(tmp_path.glob("*-1"))
+
+
+def test_a_coroutine_that_blocks_its_loop_costs_its_worker():
+    """The loop does not answer: the worker is killed, the others are run again."""
+
+    async def work(x):
+        if x == 5:
+            time.sleep(1000)
+        return x
+
+    with pytest.raises(StageTimeout, match="longer than timeout"):
+        Pipeline(range(20), start_method="fork").task(work, timeout=0.3, concurrency=4).wait_for_result()
