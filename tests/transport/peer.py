@@ -73,6 +73,10 @@ def serve(speaker, function):
         speaker.say([function(item) for item in items])
 
 
+def identity(item):
+    return item
+
+
 if __name__ == "__main__":
     speaker = Speaker(Channel(socket.socket(fileno=int(sys.argv[1]))))
     _, graph = speaker.channel.receive()

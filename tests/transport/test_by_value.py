@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -16,11 +15,11 @@ import pytest
 
 from olympipe_ng.transport import by_value as module
 from olympipe_ng.transport.adopt import adopt
-from olympipe_ng.transport.by_value import ByValue, learn, loads_graph, lookup
+from olympipe_ng.transport.by_value import ByValue
 from olympipe_ng.transport.encoding import Encoded, Encoder, decode
-from olympipe_ng.transport.importable import Importable, take_stock
+from olympipe_ng.transport.importable import take_stock
 from olympipe_ng.transport.wire import channel_pair
-from tests.transport.peer import Peer, Speaker, serve
+from tests.transport.peer import Peer, Speaker, identity, serve
 
 HERE = Path(__file__).parent
 
@@ -34,10 +33,6 @@ def through(speaker_defined, by_value, items):
     encoder.extend(items)
     encoded = encoder.take()
     return list(decode(Encoded.from_wire(encoded.header(), memoryview(b"".join(encoded.segments())))))
-
-
-def identity(item):
-    return item
 
 
 # --------------------------------------------------------------------------------------------------------- another process
@@ -246,6 +241,21 @@ def test_a_recursive_item_with_a_function_travels():
         assert back.me() is back
 
 
+def test_open_files_are_refused():
+    """cloudpickle would send a file's content; an item with an open file is an error, as pickle has it."""
+    with open(__file__) as file, pytest.raises(TypeError, match=r"open file|TextIOWrapper"):
+        Encoder(ByValue()).add({"file": file})
+
+
+def test_what_only_cloudpickle_knows_is_an_item_too():
+    """Modules, dictionary views and the like go, whatever went before."""
+    back = through(None, ByValue(), [os.path, {1: 2}.keys(), types.MappingProxyType({1: 2}), lambda: 5])
+    assert back[0] is os.path
+    assert list(back[1]) == [1]
+    assert back[2] == {1: 2}
+    assert back[3]() == 5
+
+
 # -------------------------------------------------------------------------------------------------------------------- fork
 
 
@@ -293,215 +303,3 @@ def test_adopting_looks_at_no_more_than_it_must():
     assert module.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(Local)
     assert module.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(Importable_) is None
     unset = None
-
-
-# --------------------------------------------------------------------------------------------------------------- decisions
-
-
-def test_importable_things_go_by_name():
-    """What the other process has is only named, and cloudpickle is not even loaded."""
-    code = (
-        "import sys, dataclasses, collections, decimal; sys.path.insert(0, sys.argv[1])\n"
-        "from olympipe_ng.transport.by_value import ByValue, lookup\n"
-        "from olympipe_ng.transport.encoding import Encoder\n"
-        "e = Encoder(ByValue()); e.extend([decimal.Decimal(1), collections.OrderedDict, len, ValueError(1), collections.Counter('a')])\n"
-        "e.take(); assert 'cloudpickle' not in sys.modules and 'numpy' not in sys.modules; print('ok')"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(HERE.parents[1])], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "ok\n", done.stderr
-
-
-def test_importable_asks_the_finders():
-    """A module's presence here says nothing of there: only what a fresh interpreter would find goes by name."""
-    importable = Importable()
-    made = types.ModuleType("made_here")
-    made.function = types.FunctionType(identity.__code__, vars(made), "function")
-    made.function.__module__ = "made_here"
-    made.function.__qualname__ = "function"
-    sys.modules["made_here"] = made
-    try:
-        assert not importable(made.function)
-        assert Importable(take_stock())(made.function)
-    finally:
-        del sys.modules["made_here"]
-    assert importable(functools.partial)
-    assert importable(pytest.raises)
-    assert importable(pickle.dumps)
-    assert not importable(lambda: 0)
-
-
-def test_a_module_of_the_same_name_elsewhere_is_another(tmp_path):
-    """A module loaded from its path that hides an installed one is not what the other process would import."""
-    path = tmp_path / "iniconfig.py"
-    path.write_text("def f(): pass\n")
-    spec = importlib.util.spec_from_file_location("iniconfig", path)
-    hiding = importlib.util.module_from_spec(spec)
-    before = sys.modules.get("iniconfig")
-    sys.modules["iniconfig"] = hiding
-    try:
-        spec.loader.exec_module(hiding)
-        assert not Importable()(hiding.f)
-    finally:
-        del sys.modules["iniconfig"]
-        if before is not None:
-            sys.modules["iniconfig"] = before
-
-
-def test_shared_main_is_what_it_held_at_the_fork(monkeypatch):
-    """What ``__main__`` defines afterwards is not in the forks, and goes by value."""
-    main = sys.modules["__main__"]
-
-    class Early:
-        pass
-
-    class Late:
-        pass
-
-    for kind in (Early, Late):
-        kind.__module__, kind.__qualname__ = "__main__", kind.__name__
-    monkeypatch.setattr(main, "Early", Early, raising=False)
-    importable = Importable(take_stock())
-    monkeypatch.setattr(main, "Late", Late, raising=False)
-    assert importable(Early)
-    assert not importable(Late)
-    monkeypatch.setattr(main, "Early", Late)
-    Late.__qualname__ = "Early"
-    assert not importable(Late)
-
-
-# ------------------------------------------------------------------------------------------------------------- definitions
-
-
-def test_a_class_is_defined_once_and_before_its_items():
-    """Definitions come in add, once for each class, also those that the class needs."""
-    defined = {}
-
-    class A:
-        pass
-
-    class B(A):
-        def other(self):
-            return C()
-
-    class C:
-        def other(self):
-            return B()
-
-    by_value = ByValue(defined.__setitem__)
-    assert len(by_value.dumps([B(), B()])) < 400
-    assert len(defined) == 3
-    by_value.dumps([A(), B(), C()])
-    assert len(defined) == 3
-
-
-def test_a_class_that_cannot_be_pickled_is_not_half_defined():
-    """All of a definition's classes are given out, or none; once it can be pickled, it is."""
-    defined = {}
-
-    class A:
-        lock = threading.Lock()
-
-        def other(self):
-            return B()
-
-    class B:
-        def other(self):
-            return A()
-
-    by_value = ByValue(defined.__setitem__)
-    for kind in (A, B, A):
-        with pytest.raises(TypeError, match="lock"):
-            by_value.dumps(kind())
-    assert not defined
-    del A.lock
-    by_value.dumps(B())
-    assert len(defined) == 2
-
-
-def test_learning_never_touches_ones_own_class():
-    """A definition of a class that this process has is not loaded over it."""
-    defined = {}
-
-    class Own:
-        def method(self):
-            return 1
-
-    method = Own.method
-    data = ByValue(defined.__setitem__).dumps(Own())
-    for uid, blob in defined.items():
-        learn(uid, blob)
-    assert type(pickle.loads(data)) is Own
-    assert Own.method is method
-    loads_graph(ByValue().dumps_graph(Own))
-    assert Own.method is method
-    module.forget(defined)
-
-
-def test_an_unknown_number_is_an_error_that_says_so():
-    """A definition that never came is named."""
-    with pytest.raises(LookupError, match="no definition of the class numbered zz"):
-        lookup("zz")
-
-
-def test_classes_are_learned_by_many_threads_at_once():
-    """Nobody sees a class that is half loaded."""
-    defined = {}
-
-    def scope():
-        class Deep:
-            def __init__(self):
-                self.other = Other()
-
-            def again(self):
-                return Deep
-
-        class Other:
-            def deep(self):
-                return Deep
-
-        for number in range(200):
-            setattr(Deep, f"m{number}", lambda self, n=number: n)
-        return Deep()
-
-    data = ByValue(defined.__setitem__).dumps(scope())
-    for uid, blob in defined.items():
-        learn(uid, blob)
-    for tracked in list(defined):
-        module.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.pop(tracked, None)
-    seen = []
-    barrier = threading.Barrier(8)
-    threads = [threading.Thread(target=lambda: (barrier.wait(), seen.append(pickle.loads(data).m199()))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert seen == [199] * 8
-    module.forget(defined)
-
-
-def test_a_definition_that_fails_to_load_fails_each_time():
-    """The half of a class that a failing definition leaves is never taken for it."""
-    uid = "of-a-broken-class"
-    broken = pickle.dumps([]).replace(b"]", b"") + b"nonsense"
-    learn(uid, broken)
-    for _ in range(2):
-        with pytest.raises(Exception, match=r".*"):
-            lookup(uid)
-    module.forget([uid])
-    with pytest.raises(LookupError):
-        lookup(uid)
-
-
-def test_open_files_are_refused():
-    """cloudpickle would send a file's content; an item with an open file is an error, as pickle has it."""
-    with open(__file__) as file, pytest.raises(TypeError, match=r"open file|TextIOWrapper"):
-        Encoder(ByValue()).add({"file": file})
-
-
-def test_what_only_cloudpickle_knows_is_an_item_too():
-    """Modules, dictionary views and the like go, whatever went before."""
-    back = through(None, ByValue(), [os.path, {1: 2}.keys(), types.MappingProxyType({1: 2}), lambda: 5])
-    assert back[0] is os.path
-    assert list(back[1]) == [1]
-    assert back[2] == {1: 2}
-    assert back[3]() == 5
