@@ -1,8 +1,7 @@
-"""Large buffers in shared memory, between real processes."""
+"""Large buffers in shared memory: where they lie, how much room there is, and how they pass between real processes."""
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import signal
@@ -18,44 +17,11 @@ from hypothesis import strategies as st
 from olympipe_ng.transport import arena as module
 from olympipe_ng.transport.arena import Arena, Keeper, Reader, arena_supported
 from olympipe_ng.transport.by_value import ByValue
-from olympipe_ng.transport.encoding import THRESHOLD, BufferRef, Encoded, Encoder, decode, encode_tokens
+from olympipe_ng.transport.encoding import BufferRef, Encoded, Encoder, decode
 from olympipe_ng.transport.wire import channel_pair
+from tests.transport.memory import MB, Trio
 
 pytestmark = pytest.mark.skipif(not arena_supported(), reason="no memory by descriptor here")
-MB = 1 << 20
-
-
-class Trio:
-    """A producer, the supervisor's keeper and a consumer, in one process."""
-
-    def __init__(self, **options):
-        self.keeper = Keeper()
-        self.reader = Reader()
-        self.arena = Arena(7, self.announce, **options)
-
-    def announce(self, segment, fd):
-        assert self.keeper.add(7, segment, (os.dup(fd),))
-        self.arena.accept(segment)
-
-    def show(self, refs):
-        for arena, segment, fd in self.keeper.missing("consumer", refs):
-            assert self.reader.add(arena, segment, (os.dup(fd),))
-
-    def put(self, data):
-        """Put, once the first segment was announced."""
-        return self.arena.put(data) or self.arena.put(data)
-
-    def close(self):
-        self.reader.close()
-        self.arena.close()
-        self.keeper.close()
-
-
-@pytest.fixture
-def trio():
-    made = Trio()
-    yield made
-    made.close()
 
 
 # --------------------------------------------------------------------------------------------------------------- allocation
@@ -211,208 +177,6 @@ def test_idle_memory_goes_back_to_the_system(trio):
         trio.arena.free(ref)
     trio.arena.trim()
     assert trio.arena.reserved == module.KEPT
-
-
-# ----------------------------------------------------------------------------------------------------------------- counting
-
-
-def test_a_block_is_free_when_the_last_need_is_gone(trio):
-    """Frames and lent views count alike; credit is told once."""
-    one, two = trio.put(bytes(MB)), trio.put(bytes(MB))
-    keeper = trio.keeper
-    keeper.hold([one, two])
-    keeper.hold([one])
-    keeper.hold([two], "consumer")
-    assert keeper.release([one, two]) == {}
-    assert keeper.release([one]) == {7: [one]}
-    assert keeper.release([two], "consumer") == {7: [two]}
-
-
-def test_a_dead_consumers_views_are_released(trio):
-    """What it was lent is free, what it says late changes nothing, and a successor is sent the descriptors anew."""
-    ref = trio.put(bytes(MB))
-    trio.keeper.hold([ref])
-    trio.show([ref])
-    trio.keeper.hold([ref, ref], "consumer")
-    trio.keeper.release([ref])
-    assert trio.keeper.consumer_gone("consumer") == {7: [ref]}
-    assert trio.keeper.release([ref], "consumer") == {}
-    assert [entry[:2] for entry in trio.keeper.missing("consumer", [ref])] == [(7, 0)]
-
-
-def test_a_dead_producers_memory_goes_with_its_last_block():
-    """Until then it can be mapped; then its descriptors are closed and the consumers told, and who asks for it late gets nothing."""
-    retired = []
-    trio = Trio()
-    keeper = trio.keeper
-    keeper._retired = lambda *args: retired.append(args)
-    refs = [trio.put(bytes([n]) * MB) for n in range(2)]
-    keeper.hold(refs)
-    trio.arena.close()
-    keeper.owner_gone(7)
-    trio.show(refs)
-    assert [trio.reader.view(ref)[5] for ref in refs] == [0, 1]
-    assert keeper.release(refs[:1]) == {}
-    assert retired == []
-    assert keeper.release(refs[1:]) == {}
-    assert retired == [(7, {"consumer"})]
-    assert keeper.read(refs[0]) == b""
-    trio.reader.forget(7)
-    trio.close()
-
-
-def test_a_producer_that_held_nothing_is_retired_at_once(trio):
-    """Its descriptors are closed when it goes."""
-    trio.arena.free(trio.put(bytes(MB)))
-    trio.keeper.owner_gone(7)
-    assert trio.keeper._fds == {}
-
-
-def test_a_lost_descriptor_is_told(trio):
-    """An empty tuple, as it comes at the descriptor limit, is a refusal here and a fetch there."""
-    assert not trio.keeper.add(8, 0, ())
-    ref = trio.put(b"abc" * MB)
-    reader = Reader(trio.keeper.read)
-    assert not reader.add(7, 0, ())
-    assert reader.view(ref) == b"abc" * MB
-    assert reader.lend(ref) == b"abc" * MB
-    assert reader.take_lent() == []
-    with pytest.raises(LookupError, match="could not map"):
-        Reader().view(ref)
-
-
-# ------------------------------------------------------------------------------------------------------------------ lending
-
-
-def test_a_lent_view_is_read_only_and_says_when_it_is_done(trio):
-    """It lives as long as anything made upon it, and its return is told after its loan."""
-    ref = trio.put(np.arange(MB, dtype="u1").tobytes())
-    trio.show([ref])
-    array = np.frombuffer(trio.reader.lend(ref), "u1")
-    assert array[255] == 255
-    with pytest.raises(ValueError, match="WRITEABLE"):
-        array.flags.writeable = True
-    part = array[10:20].reshape(2, 5)
-    del array
-    gc.collect()
-    assert trio.reader.take_returned() == []
-    assert part[0, 0] == 10
-    del part
-    gc.collect()
-    assert trio.reader.take_returned() == []  # nobody was told of the loan yet
-    assert trio.reader.take_lent() == [ref]
-    assert trio.reader.take_returned() == [ref]
-    assert trio.reader.take_returned() == []
-
-
-def test_a_lent_view_outlives_its_reader(trio):
-    """Unmapping waits for those who still look."""
-    ref = trio.put(b"x" * MB)
-    trio.show([ref])
-    view = trio.reader.lend(ref)
-    trio.reader.forget(7)
-    gc.collect()
-    assert view == b"x" * MB
-
-
-def test_items_travel_by_reference(trio):
-    """Encoder to decoder through the arena: private copies by default, views on request, batches by reference."""
-    arrays = [np.full(100_000, n, "f8") for n in range(3)]
-    items = [*arrays, {"a": arrays[1]}, bytes(THRESHOLD), "x" * THRESHOLD, 5]
-    trio.put(bytes(MB))
-    encoder = Encoder(ByValue(), trio.arena)
-    encoder.extend(items)
-    encoded = encoder.take()
-    encoded = Encoded.from_wire(encoded.header(), memoryview(b"".join(encoded.segments())))
-    assert len(encoded.refs()) == 6
-    trio.show(encoded.refs())
-    back = list(decode(encoded, memory=trio.reader))
-    assert back[0].flags.writeable
-    assert np.array_equal(back[2], arrays[2])
-    assert np.array_equal(back[3]["a"], arrays[1])
-    assert back[4:] == items[4:]
-    batch = encode_tokens([encoded.tokens()])
-    (lent,) = decode(batch, zero_copy=True, memory=trio.reader)
-    assert np.array_equal(lent[1], arrays[1])
-    assert not lent[1].flags.writeable
-    assert len(trio.reader.take_lent()) == 6
-    del lent
-    gc.collect()
-    assert len(trio.reader.take_returned()) == 6
-    for ref in encoded.refs():
-        trio.arena.free(ref)
-
-
-def lend(trio, items):
-    """Give items to the consumer, as views."""
-    trio.put(bytes(MB))
-    encoder = Encoder(ByValue(), trio.arena)
-    encoder.extend(items)
-    encoded = encoder.take()
-    trio.show(encoded.refs())
-    return encoded, list(decode(encoded, zero_copy=True, memory=trio.reader))
-
-
-class Passing:
-    """A consumer that writes too: what was lent to it stays where it is."""
-
-    def __init__(self, reader, arena):
-        self.reader, self.arena = reader, arena
-
-    def put(self, data):
-        return self.reader.find(data) or self.arena.put(data)
-
-
-def given_back(trio, item, reader=None):
-    """Encode what a consumer gives."""
-    encoder = Encoder(ByValue(), Passing(reader or trio.reader, trio.arena))
-    encoder.add(item)
-    return encoder.take()
-
-
-def test_a_lent_array_that_is_given_back_is_not_written_again(trio):
-    """As it is, in another shape, as another type, and within something larger; whoever gets it may have a copy to change."""
-    encoded, (array, (nested, label)) = lend(trio, [np.arange(50_000.0), (np.ones(50_000, "f4"), "one")])
-    alone, inner = encoded.refs()
-    for item in (array, array.reshape(100, 500), array.reshape(100, 500).T, array.view("u8"), array[:], [array, array]):
-        again = given_back(trio, item)
-        assert again.refs() == [alone]
-        assert np.array_equal(decode(again, memory=trio.reader)[0], item)
-    again = given_back(trio, {"image": nested, "label": label})
-    assert again.refs() == [inner]
-    (copy,) = decode(again, memory=trio.reader)
-    copy["image"] += 1
-    assert copy["image"][0] == 2
-    assert nested[0] == 1
-    del array, nested, copy
-
-
-@pytest.mark.parametrize("change", [lambda a: a[1:], lambda a: a[::-1], lambda a: a + 0, lambda a: a.copy()])
-def test_what_is_not_the_whole_lent_array_in_order_is_written(trio, change):
-    """A part, the same backwards, or other memory is new data."""
-    encoded, (array,) = lend(trio, [np.arange(60_000.0).reshape(200, 300)])
-    made = given_back(trio, change(array))
-    assert made.refs() != encoded.refs()
-    assert np.array_equal(decode(made, memory=trio.reader)[0], change(array))
-    del array
-
-
-def test_what_another_run_lent_is_written(trio):
-    """Two runs of one process number their arenas alike."""
-    encoded, (array,) = lend(trio, [np.arange(50_000.0)])
-    assert given_back(trio, array, Reader()).refs() != encoded.refs()
-    trio.reader.forget(7)
-    assert given_back(trio, array).refs() != encoded.refs()
-    del array
-
-
-def test_small_read_only_arrays_within_something_come_back_writable(trio):
-    """They travel within the pickle, where nothing is lent."""
-    array = np.arange(5)
-    array.flags.writeable = False
-    (back,) = decode(given_back(trio, [array]))
-    back[0] += 1
-    assert back[0][4] == 5
 
 
 # -------------------------------------------------------------------------------------------------------- several processes
