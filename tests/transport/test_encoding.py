@@ -1,9 +1,7 @@
-"""Items to bytes and back, one by one, cut and regrouped."""
+"""Items to bytes and back, one by one, cut, and each on its own whatever becomes of the others."""
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import pickle
 import threading
 
@@ -11,73 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from olympipe_ng.drop import DROP
 from olympipe_ng.transport.by_value import ByValue
 from olympipe_ng.transport.encoded import SHORT, Rows, Scalars
-from olympipe_ng.transport.encoding import THRESHOLD, BufferRef, Encoded, Encoder, Token, decode, encode_tokens
-
-
-@dataclasses.dataclass
-class Point:
-    x: int
-    tags: list = dataclasses.field(default_factory=list)
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    BLUE = ("b", 1)
-
-
-SCALAR_VALUES = (
-    st.none() | st.booleans() | st.integers() | st.integers(-(2**200), 2**200) | st.floats() | st.text() | st.binary()
-    | st.sampled_from(["x" * SHORT, "é" * (SHORT + 1), b"y" * (SHORT + 1), "\udc80 surrogate", "z" * THRESHOLD, b"w" * (THRESHOLD + 1)])
-)  # fmt: skip
-HASHABLE = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
-OBJECTS = st.sampled_from([ValueError("a", 3), Colour.RED, Colour.BLUE, DROP, Ellipsis, Point, len, (), {}, 3 + 4j, range(3)]) | st.builds(
-    Point, st.integers(), st.lists(st.text(max_size=3), max_size=3)
-)
-VALUES = st.recursive(
-    SCALAR_VALUES | OBJECTS,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(HASHABLE, inner, max_size=4) | st.frozensets(HASHABLE)
-    ),
-    max_leaves=8,
-)
-ITEMS = st.lists(SCALAR_VALUES, max_size=8) | st.lists(VALUES, max_size=8)
-
-
-def encode(items, by_value=None, **options):
-    encoder = Encoder(by_value, **options)
-    for item in items:
-        encoder.add(item)
-    return encoder.take()
-
-
-def travel(encoded):
-    """Take it through the wire's form."""
-    return Encoded.from_wire(encoded.header(), memoryview(b"".join(encoded.segments())))
-
-
-def there_and_back(items, by_value=None, **options):
-    return list(decode(travel(encode(items, by_value)), **options))
-
-
-def same(one, other):
-    """Compare with the types, nan being itself and exceptions being equal by what they say."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return same(list(one.items()), list(other.items()))
-    if isinstance(one, BaseException):
-        return same(one.args, other.args)
-    if isinstance(one, Point):
-        return same(vars(one), vars(other))
-    return one == other or (one != one and other != other)
-
+from olympipe_ng.transport.encoding import THRESHOLD, Encoder, decode
+from tests.transport.values import ITEMS, CannotRebuild, CannotRestore, Colour, FakeStore, Point, encode, same, there_and_back, travel
 
 # ------------------------------------------------------------------------------------------------------------- round trip
 
@@ -174,125 +111,12 @@ def test_items_do_not_alias_each_other():
     assert second == [[1]]
 
 
-# ------------------------------------------------------------------------------------------------------------------ arrays
-
-NUMBERS = hnp.boolean_dtypes() | hnp.integer_dtypes() | hnp.unsigned_integer_dtypes() | hnp.floating_dtypes() | hnp.complex_number_dtypes()
-DATES = hnp.datetime64_dtypes(endianness="=") | hnp.timedelta64_dtypes(endianness="=")  # NumPy's own pickling makes foreign ones native
-ARRAYS = hnp.arrays(
-    NUMBERS | DATES | hnp.array_dtypes(NUMBERS | DATES, allow_subarrays=False) | hnp.byte_string_dtypes() | hnp.unicode_string_dtypes(),
-    hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
-)
-
-
-def same_array(one, other):
-    return (
-        type(one) is type(other) and one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        and one.flags.f_contiguous >= (other.flags.f_contiguous and not other.flags.c_contiguous)
-    )  # fmt: skip
-
-
-@settings(deadline=None, derandomize=True)
-@given(ARRAYS, st.sampled_from(["as it is", "transposed", "strided", "read-only"]), st.booleans())
-def test_arrays_come_back_as_they_were(array, how, nested):
-    """Any dtype, shape and layout; writable, and for one that was given alone, owning its data."""
-    if how == "transposed":
-        array = array.T
-    elif how == "strided" and array.ndim:
-        array = np.repeat(array, 2, axis=0)[::2]
-    elif how == "read-only":
-        array.flags.writeable = False
-    (back,) = there_and_back([{"array": array} if nested else array], ByValue())
-    back = back["array"] if nested else back
-    assert same_array(back, array)
-    plain = array.dtype.names is None and array.dtype.itemsize and (array.flags.c_contiguous or not array.flags.f_contiguous)
-    assert back.flags.writeable or not plain
-    assert back.flags.owndata or nested or not plain
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.arange(100_000.0).reshape(100, 1000),
-        np.asfortranarray(np.arange(100_000.0).reshape(100, 1000)),
-        np.arange(200_000.0)[::2],
-        np.zeros(20_000, [("a", "i4"), ("b", "f8")]),
-        np.array([{"a": 1}, None, [2]], object),
-        np.zeros((3, 0, 2)),
-        np.array(7),
-        np.array(["2020-01-01", "NaT"], "M8[D]"),
-        np.arange(30_000, dtype=">i4"),
-        np.arange(100_000).view(np.recarray),
-        np.ma.masked_array([1, 2, 3], [0, 1, 0]),
-        np.float32(2.5),
-    ],
-    ids=lambda array: f"{type(array).__name__}-{array.dtype}-{array.shape}",
-)
-def test_large_and_odd_arrays_come_back(array):
-    """Buffers out of band, records, objects, no elements, no dimensions, dates, foreign byte order, subclasses, scalars."""
-    for back in (*there_and_back([array], ByValue()), there_and_back([[array]], ByValue())[0][0]):
-        assert type(back) is type(array)
-        assert back.dtype == array.dtype
-        assert np.array_equal(back, array) or array.dtype.kind == "M"
-        assert back.flags.writeable or not isinstance(array, np.ndarray)
-
-
-def test_zero_copy_gives_read_only_views():
-    """On request arrays are views of the memory that arrived, and cannot be written."""
-    array = np.arange(100_000.0)
-    encoded = travel(encode([array, {"array": array}], ByValue()))
-    alone, nested = decode(encoded, zero_copy=True)
-    assert np.array_equal(alone, array)
-    assert np.array_equal(nested["array"], array)
-    assert not alone.flags.writeable
-    assert not nested["array"].flags.writeable
-
-
-def test_what_was_lent_is_writable_again_downstream():
-    """A read-only view that is passed on, alone or within something, arrives as an ordinary array."""
-    lent = decode(travel(encode([np.arange(100_000.0)])), zero_copy=True)[0]
-    alone, nested = there_and_back([lent, {"array": lent}], ByValue())
-    assert alone.flags.writeable
-    assert nested["array"].flags.writeable
-
-
-def test_a_large_array_is_a_segment_of_its_own():
-    """Its bytes are sent from where the snapshot lies; nothing is joined to them."""
-    encoded = encode([np.zeros(THRESHOLD, "u1"), bytes(THRESHOLD), {"k": np.zeros(THRESHOLD)}, ["x" * THRESHOLD]], ByValue())
-    small, *large = encoded.segments()
-    assert len(small) < 2000
-    assert sorted(map(len, large))[:2] == [THRESHOLD, THRESHOLD]
-    assert encoded.nbytes == len(small) + sum(map(len, large))
-
-
-def test_large_bytes_are_not_copied_by_the_encoder():
-    """Nobody can change them, so the snapshot is the object."""
-    blob = bytes(THRESHOLD)
-    assert encode([blob]).segments()[1] is blob
-
-
 # ---------------------------------------------------------------------------------------------------------------- failures
 
 
 class CannotReduce:
     def __reduce__(self):
         raise RuntimeError("no way")
-
-
-class CannotRebuild:
-    def __reduce__(self):
-        return (CannotRebuild._rebuild, ())
-
-    @staticmethod
-    def _rebuild():
-        raise StopIteration("no way back")
-
-
-class CannotRestore:
-    def __setstate__(self, state):
-        raise OSError("no state")
-
-    def __getstate__(self):
-        return {"a": 1}
 
 
 class HalfArray:
@@ -386,58 +210,6 @@ def test_memory_of_a_huge_item_does_not_slow_later_ones():
     assert encoder._pickler is None
 
 
-# ------------------------------------------------------------------------------------------------------------------- store
-
-
-class FakeStore:
-    """Shared memory that is a dictionary."""
-
-    def __init__(self, room=10**9):
-        self.blocks = {}
-        self.freed = []
-        self.room = room
-
-    def put(self, data):
-        if len(data) > self.room:
-            return None
-        ref = BufferRef(1, 0, len(self.blocks), len(data))
-        self.blocks[ref] = bytes(data)
-        return ref
-
-    def free(self, ref):
-        self.freed.append(ref)
-
-    def view(self, ref):
-        return memoryview(self.blocks[ref])
-
-    lend = view
-
-
-def test_large_buffers_go_to_the_store_and_only_their_place_travels():
-    """What is inline stays small, cuts keep their references, and the items come back from the store."""
-    store = FakeStore()
-    array = np.arange(100_000.0)
-    items = [array, {"a": array, "b": [array]}, bytes(THRESHOLD), "x" * THRESHOLD, ["y" * THRESHOLD], 1]
-    encoded = travel(encode(items, ByValue(), store=store))
-    assert len(encoded.refs()) == 5  # one array twice in one item is one
-    assert sum(map(len, encoded.segments())) < 3000
-    assert encoded.nbytes > 2 * array.nbytes
-    back = list(decode(encoded, memory=store))
-    assert np.array_equal(back[0], array)
-    assert np.array_equal(back[1]["b"][0], array)
-    assert back[2:] == items[2:]
-    assert len(travel(encoded.cut(1, 3)).refs()) == 2
-    assert decode(encoded.cut(2, 4), memory=store)[0] == items[2]
-    assert not decode(encoded, zero_copy=True, memory=store)[0].flags.writeable
-
-
-def test_a_full_store_leaves_buffers_inline():
-    """No room is no failure."""
-    encoded = travel(encode([bytes(THRESHOLD), np.zeros(THRESHOLD)], store=FakeStore(room=0)))
-    assert encoded.refs() == []
-    assert decode(encoded)[0] == bytes(THRESHOLD)
-
-
 def test_blocks_of_an_item_that_failed_are_given_back():
     """What was put for an item that will not travel is free again."""
     store = FakeStore()
@@ -445,89 +217,6 @@ def test_blocks_of_an_item_that_failed_are_given_back():
     with pytest.raises(RuntimeError):
         encoder.add([np.zeros(THRESHOLD), CannotReduce()])
     assert store.freed == list(store.blocks)
-
-
-def test_blocks_of_forgotten_items_are_given_back():
-    """As well as those of items that were in, and are dropped."""
-    store = FakeStore()
-    encoder = Encoder(ByValue(), store)
-    for item in (bytes(THRESHOLD), [1], [np.zeros(THRESHOLD), "x" * THRESHOLD]):
-        encoder.add(item)
-    encoder.forget(2)
-    assert sorted(store.freed) == sorted(store.blocks)[1:]
-    assert encoder.nbytes == THRESHOLD
-    assert len(encoder.take().refs()) == 1
-
-
-# --------------------------------------------------------------------------------------------------------------- regrouping
-
-SHAPES = st.recursive(
-    st.integers(0, 10**6), lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=3).map(tuple), max_leaves=8
-)
-
-
-def fill(shape, values):
-    """Put values in the place of a shape's numbers; odd ones stay as a number that the stage made itself."""
-    if isinstance(shape, int):
-        return values[shape % len(values)] if values and shape % 2 == 0 else shape
-    return type(shape)(fill(part, values) for part in shape)
-
-
-@settings(deadline=None, derandomize=True)
-@given(ITEMS, st.lists(SHAPES, max_size=5))
-def test_regrouping_tokens_is_regrouping_items(items, shapes):
-    """Whatever lists and tuples an opaque stage builds of its tokens, it built of the items; twice in a row, too."""
-    tokens = travel(encode(items)).tokens()
-    once = travel(encode_tokens([fill(shape, tokens) for shape in shapes]))
-    expected = [fill(shape, items) for shape in shapes]
-    assert same(list(decode(once)), expected)
-    twice = travel(encode_tokens([once.tokens(), (0, *once.tokens())]))
-    assert same(list(decode(twice)), [expected, (0, *expected)])
-
-
-def test_tokens_of_scalars_are_the_scalars():
-    """An opaque stage may look at them; what it emits of them is plain again."""
-    tokens = travel(encode([1, "a", None])).tokens()
-    assert tokens == [1, "a", None]
-    assert isinstance(encode_tokens(tokens), Scalars)
-    assert list(decode(travel(encode_tokens([tokens, (0, tokens)])))) == [[1, "a", None], (0, [1, "a", None])]
-
-
-def test_regrouping_runs_no_code_of_the_users():
-    """Items that cannot even be rebuilt are grouped all the same."""
-    tokens = travel(encode([CannotRebuild(), CannotRestore(), [3]])).tokens()
-    assert all(isinstance(token, Token) for token in tokens)
-    encoded = travel(encode_tokens([[tokens[2], 7], tokens]))
-    assert decode(encoded)[0] == [[3], 7]
-    with pytest.raises(StopIteration):
-        decode(encoded)[1]
-
-
-def test_regrouping_copies_no_large_buffer():
-    """A batch of arrays holds the buffers that arrived."""
-    arrays = [np.full(100_000, number, "f8") for number in range(4)]
-    arrived = travel(encode([{"a": array} for array in arrays] + [arrays[0], "x" * THRESHOLD], ByValue()))
-    batch = encode_tokens([(number, token) for number, token in enumerate(arrived.tokens())])
-    small, *large = batch.segments()
-    assert len(small) < 2000
-    assert all(buffer.obj is arrived.segments()[0].obj for buffer in large)
-    assert np.array_equal(decode(travel(batch))[3][1]["a"], arrays[3])
-
-
-def test_references_into_a_store_are_passed_on():
-    """A batch of what lies in shared memory is references again."""
-    store = FakeStore()
-    tokens = travel(encode([np.zeros(THRESHOLD), [np.ones(THRESHOLD)]], ByValue(), store=store)).tokens()
-    batch = travel(encode_tokens([tokens, tokens[::-1]]))
-    assert len(batch.refs()) == 4
-    assert len(set(batch.refs())) == 2
-    assert np.array_equal(decode(batch, memory=store)[1][0][0], np.ones(THRESHOLD))
-
-
-def test_an_opaque_stage_emits_nothing_else():
-    """A mistake of ours is named."""
-    with pytest.raises(TypeError, match="opaque stage emitted"):
-        encode_tokens([{"a": 1}])
 
 
 class InterruptedPickler:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olympipe_ng.transport.by_value import ByValue
-from olympipe_ng.transport.encoded import Encoded, Rows, Scalars
+from olympipe_ng.transport.encoded import Rows, Scalars
 from olympipe_ng.transport.encoding import THRESHOLD, decode, encode_tokens
 from olympipe_ng.transport.packed import Packed
 from olympipe_ng.transport.packing import MOST, TogetherEncoder
-from tests.transport.test_encoding import ITEMS, same
+from tests.transport.values import ITEMS, same, travel
 
 
 class Stubborn:
@@ -43,10 +43,6 @@ def pack(items, by_value=None, pieces=1):
         encoder.extend(items[at : at + step])
     assert encoder.count == len(items)
     return encoder.take()
-
-
-def travel(encoded):
-    return Encoded.from_wire(encoded.header(), memoryview(b"".join(encoded.segments())))
 
 
 class Watched:
