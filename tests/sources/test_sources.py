@@ -1,23 +1,20 @@
-"""What may be a source, what is read from it, and what happens to it afterwards."""
+"""What may be a source, and how it is read: anew by each run or once, in slices or one by one, and to its end or error."""
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import contextvars
 import itertools
 import sqlite3
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from olympipe_ng import GraphError, SourceConsumed
 from olympipe_ng.building.source import make_source
-from olympipe_ng.graph import Source
 from olympipe_ng.readers import IteratorReader, SliceReader
-from olympipe_ng.sources import hint, on_loop, open_source, peeked
+from olympipe_ng.sources import hint, open_source
+from tests.sources.reading import async_numbers, numbers, read, take_all
 
 TIMEOUT = 10
 
@@ -71,34 +68,6 @@ class AsyncNumbers:
         for number in range(self.stop):
             await asyncio.sleep(0)
             yield number
-
-
-def numbers():
-    yield from (1, 2, 3)
-
-
-async def async_numbers():
-    for number in (1, 2, 3):
-        await asyncio.sleep(0)
-        yield number
-
-
-def read(source: Source) -> list:
-    reader = open_source(source)
-    try:
-        return list(reader)
-    finally:
-        reader.close()
-
-
-def take_all(source: Source, n: int = 2) -> list:
-    reader = open_source(source)
-    taken = []
-    while items := reader.take(n):
-        assert len(items) <= n
-        taken += items
-    reader.close()
-    return taken
 
 
 READABLE = {
@@ -243,26 +212,6 @@ def test_closing_runs_the_finally_of_a_generator():
     assert closed == [True, True]
 
 
-def test_closing_runs_the_finally_of_an_async_generator_in_its_own_loop():
-    """An async source is closed on the loop that ran it, and the loop with it."""
-    seen = []
-
-    async def endless():
-        seen.append(asyncio.get_running_loop())
-        try:
-            for number in itertools.count():
-                yield number
-        finally:
-            await asyncio.sleep(0)
-            seen.append(asyncio.get_running_loop())
-
-    reader = open_source(make_source(endless))
-    assert next(reader) == 0
-    reader.close()
-    assert seen[0] is seen[1]
-    assert seen[0].is_closed()
-
-
 def test_the_users_file_is_not_closed(tmp_path):
     """A file given as source stays the user's; one that a function opened is closed."""
     path = tmp_path / "lines.txt"
@@ -282,136 +231,6 @@ def test_the_users_file_is_not_closed(tmp_path):
     assert next(reader) == "a\n"
     reader.close()
     assert opened[0].closed
-
-
-def test_tasks_that_an_async_source_started_end_with_it():
-    """As ``asyncio.run`` does: nothing goes on in the source's loop when the source is closed."""
-    cancelled = []
-
-    async def background():
-        try:
-            await asyncio.sleep(1000)
-        except asyncio.CancelledError:
-            cancelled.append(True)
-            raise
-
-    async def source():
-        task = asyncio.create_task(background())
-        await asyncio.sleep(0)
-        yield 1
-        await task
-
-    reader = open_source(make_source(source))
-    assert next(reader) == 1
-    reader.close()
-    assert cancelled == [True]
-
-
-def test_an_async_source_that_waits_is_interrupted_from_another_thread():
-    """A stop does not wait for an async source: it ends where it waits, and its ``finally`` runs."""
-    waiting, ended = threading.Event(), []
-
-    async def source():
-        try:
-            yield 1
-            waiting.set()
-            await asyncio.sleep(1000)
-        finally:
-            ended.append(True)
-
-    reader = open_source(make_source(source))
-    items = []
-    thread = threading.Thread(target=lambda: items.extend(reader))
-    thread.start()
-    assert waiting.wait(TIMEOUT)
-    reader.interrupt()
-    thread.join(TIMEOUT)
-    assert not thread.is_alive()
-    assert (items, ended) == ([1], [True])
-    reader.close()
-
-
-def test_the_finally_of_an_async_source_that_is_interrupted_twice_runs_whole():
-    """Both the scheduler and the end of the run say that a source is to close."""
-    waiting, closing, closed = threading.Event(), threading.Event(), []
-
-    async def source():
-        try:
-            waiting.set()
-            await asyncio.sleep(TIMEOUT)
-            yield 1
-        finally:
-            closing.set()
-            await asyncio.sleep(0.05)
-            closed.append(True)
-
-    reader = open_source(make_source(source))
-    reading = threading.Thread(target=list, args=(reader,))
-    reading.start()
-    for event in (waiting, closing):
-        assert event.wait(TIMEOUT)
-        reader.interrupt()
-    reading.join(TIMEOUT)
-    reader.close()
-    assert closed == [True]
-
-
-def test_an_async_source_can_be_read_beside_a_running_loop():
-    """In a notebook a loop is running already: the source's own loop runs beside it."""
-
-    async def main():
-        return read(make_source(async_numbers))
-
-    assert asyncio.run(main()) == [1, 2, 3]
-
-
-def test_under_async_for_an_async_source_is_iterated_on_the_users_loop():
-    """What the source opened in the user's loop (a client session) can be used by it."""
-    loops = []
-
-    async def source():
-        loops.append(asyncio.get_running_loop())
-        yield 1
-        yield 2
-
-    async def main():
-        here = asyncio.get_running_loop()
-        stand_in = on_loop(make_source(source), here)
-        return await asyncio.to_thread(read, stand_in), here
-
-    items, here = asyncio.run(main())
-    assert items == [1, 2]
-    assert loops == [here]
-
-
-def test_an_interrupted_source_on_the_users_loop_ends():
-    """The stop of a run reaches an async source on the user's loop, too."""
-    ended = []
-
-    async def source():
-        try:
-            yield 1
-            await asyncio.sleep(1000)
-        finally:
-            ended.append(True)
-
-    async def main():
-        reader = open_source(on_loop(make_source(source), asyncio.get_running_loop()))
-        assert await asyncio.to_thread(next, reader) == 1
-        reading = asyncio.create_task(asyncio.to_thread(list, reader))
-        await asyncio.sleep(0.05)
-        reader.interrupt()
-        assert await asyncio.wait_for(reading, TIMEOUT) == []
-        await asyncio.to_thread(reader.close)
-
-    asyncio.run(main())
-    assert ended == [True]
-
-
-def test_what_is_not_async_is_left_alone_under_async_for():
-    """Only async sources move to the user's loop."""
-    source = make_source([1])
-    assert on_loop(source, None) is source
 
 
 def test_exact_lists_tuples_and_ranges_are_read_in_slices():
@@ -436,57 +255,6 @@ def test_a_source_that_may_wait_gives_one_item_at_a_time():
     """No item is held back because the next one is late."""
     reader = open_source(make_source(numbers))
     assert [list(reader.take(100)) for _ in range(4)] == [[1], [2], [3], []]
-
-
-@given(data=st.lists(st.integers()), looks=st.lists(st.integers(0, 5), max_size=4), sliced=st.booleans())
-def test_what_was_looked_at_is_given_to_the_next_run_first(data, looks, sliced):
-    """However often a one-shot is previewed, the next run gives every item once and in order."""
-    source = make_source(iter(data))
-    for n in looks:
-        reader = open_source(peeked(source))
-        assert list(itertools.islice(reader, n)) == data[:n]
-        reader.close()
-    assert (take_all(source) if sliced else read(source)) == data
-    with pytest.raises(SourceConsumed):
-        open_source(source)
-
-
-def test_what_was_looked_at_of_an_async_source_is_given_to_the_next_run_first():
-    """An async generator stays on its loop between preview and run, though another thread runs it."""
-    source = make_source(async_numbers())
-    reader = open_source(peeked(source))
-    assert next(reader) == 1
-    reader.close()
-    items = []
-    thread = threading.Thread(target=lambda: items.extend(read(source)))
-    thread.start()
-    thread.join(TIMEOUT)
-    assert items == [1, 2, 3]
-
-
-def test_an_error_met_while_looking_is_met_again_in_the_run():
-    """A source that raises in a preview does not end quietly in the run that follows."""
-
-    def broken():
-        yield 1
-        raise OSError("disk")
-
-    source = make_source(broken())
-    reader = open_source(peeked(source))
-    assert next(reader) == 1
-    with pytest.raises(OSError, match="disk"):
-        next(reader)
-    reader.close()
-    reader = open_source(source)
-    assert next(reader) == 1
-    with pytest.raises(OSError, match="disk"):
-        next(reader)
-
-
-def test_an_iterable_that_can_be_iterated_again_is_looked_at_as_it_is():
-    """Only a one-shot needs a stand-in for a preview."""
-    source = make_source([1])
-    assert peeked(source) is source
 
 
 def test_two_runs_at_once_cannot_both_have_a_one_shot():
@@ -543,17 +311,6 @@ def test_a_cursor_made_inside_a_function_is_read():
     thread.start()
     thread.join(TIMEOUT)
     assert items == [(1,), (2,)]
-
-
-def test_context_variables_are_seen_where_the_reader_runs():
-    """A source reads the context it is run in, async or not."""
-    variable = contextvars.ContextVar("variable", default="none")
-
-    async def source():
-        yield variable.get()
-
-    variable.set("given")
-    assert read(make_source(source)) == ["given"]
 
 
 @pytest.mark.parametrize("error", [StopAsyncIteration("sync"), KeyError("k"), SystemExit(3)], ids=repr)
