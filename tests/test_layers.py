@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "olympipe_ng"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "olympipe_ng"
 
 LAYERS = [
     ["errors", "callables", "checks", "drop", "lazy", "loops", "machine", "units"],
@@ -26,7 +27,9 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 APART = ({"stages", "transport"},)
+LONGEST = 400  # lines of a file
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
 
 
 def part_of(module: Path) -> str:
@@ -75,7 +78,13 @@ def test_nothing_is_imported_inside_a_function(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_no_file_is_longer_than_four_hundred_lines(module: Path) -> None:
     """A file fits a head: at most 400 lines."""
-    assert len((PACKAGE / module).read_text().splitlines()) <= 400
+    assert len((PACKAGE / module).read_text().splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("file", TESTS, ids=str)
+def test_no_file_of_tests_is_longer_either(file: Path) -> None:
+    """Tests are read as often as what they test."""
+    assert len((ROOT / file).read_text().splitlines()) <= LONGEST
 
 
 KINDS = sorted(path.stem for path in (PACKAGE / "stages").glob("*.py"))
