@@ -24,10 +24,12 @@ class Blocking:
 
     def __init__(self, items: int) -> None:
         self.items = items
+        self.blocks = threading.Event()
         self.let_go = threading.Event()
 
     def __call__(self):
         yield from range(self.items)
+        self.blocks.set()
         self.let_go.wait(TIMEOUT)
 
 
@@ -63,6 +65,7 @@ def test_many_sources_that_block_are_waited_for_together(where, caplog):
     first, *others = [Pipeline(source, **where).task(abs) for source in sources]
     items = iter(first.gather(*others))
     assert [next(items) for _ in sources] == [0] * 5
+    assert all(source.blocks.wait(TIMEOUT) for source in sources)
     began = time.monotonic()
     items.close()
     assert time.monotonic() - began < 2.5
