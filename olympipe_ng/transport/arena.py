@@ -40,6 +40,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from .arena_keeper import Keeper
 from .arena_reader import Reader
@@ -111,11 +112,12 @@ class _Segment:
 
     def shrink(self, end: int) -> None:
         """Give the memory beyond ``end`` back to the system; address space and size stay (where a task has limited the size of files, what
-        was cut off could not be put back)."""
+        was cut off could not be put back). A system that refuses it, as gVisor does, leaves it here, to be used again."""
         end = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
         if end < self.reserved:
-            self.memory.madvise(mmap.MADV_REMOVE, end, self.reserved - end)
-            self.reserved = end
+            with suppress(OSError):
+                self.memory.madvise(mmap.MADV_REMOVE, end, self.reserved - end)
+                self.reserved = end
 
     def close(self) -> None:
         self.memory.close()

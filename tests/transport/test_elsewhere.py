@@ -1,0 +1,36 @@
+"""What other systems refuse, or do not have, in the transport: told to it by hand."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+
+import pytest
+
+from olympipe_ng.transport.arena import Arena, arena_supported
+
+MB = 1 << 20
+
+
+class Unremovable(mmap.mmap):
+    """Memory of a kernel that takes nothing back (gVisor's)."""
+
+    def madvise(self, *advice):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+@pytest.mark.skipif(not arena_supported(), reason="no memory by descriptor here")
+def test_memory_that_the_system_does_not_take_back_is_kept(monkeypatch):
+    """Nobody dies of it, and what is kept is used again."""
+    monkeypatch.setattr(mmap, "mmap", Unremovable)
+    arena = Arena(1, lambda segment, fd: arena.accept(segment))
+    try:
+        assert arena.put(bytes(8 * MB)) is None  # it has to be announced first
+        ref = arena.put(bytes(8 * MB))
+        arena.free(ref)
+        arena.trim()
+        assert arena.reserved == 8 * MB == os.fstat(arena._segments[0].fd).st_blocks * 512
+        assert arena.put(bytes(8 * MB)) == ref
+    finally:
+        arena.close()
