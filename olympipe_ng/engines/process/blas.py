@@ -19,7 +19,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from ...lazy import lazy
-from ...machine import usable_cpus
+from ...machine import read, usable_cpus
 from ...plan import Plan
 
 ctypes = lazy("ctypes")
@@ -84,8 +84,8 @@ def _found() -> list[_Library]:
 
 
 def _loaded(word: str) -> set[str]:
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        return {line[line.index("/") :].strip() for line in file if word in line and "/" in line and ".so" in line}
+    lines = read("/proc/self/maps").splitlines()
+    return {line[line.index("/") :].strip() for line in lines if word in line and "/" in line and ".so" in line}
 
 
 def _find_functions(path: str) -> _Library | None:

@@ -27,10 +27,13 @@ from functools import cache
 from typing import Any, NoReturn
 
 from ...lazy import lazy
+from ...machine import read
 from ...worker import StageSpec
+from .deaths import peak_of
 
 ctypes = lazy("ctypes")
 psutil = lazy("psutil")
+resource = lazy("resource")
 
 __all__ = [
     "OPEN",
@@ -266,10 +269,10 @@ def reseed() -> None:
 
 
 def own_rss() -> int:
-    """Return the bytes of memory that this process holds."""
+    """Return the bytes of memory that this process holds, or has held at most where there is no /proc to tell."""
     if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * PAGE
+        words = read("/proc/self/statm").split()
+        return int(words[1]) * PAGE if words else peak_of(resource.getrusage(resource.RUSAGE_SELF))
     else:
         return int(psutil.Process().memory_info().rss)
 
@@ -277,5 +280,6 @@ def own_rss() -> int:
 def name_process(label: str) -> None:
     """Show the stage's name in ``top``: 15 letters of it."""
     if sys.platform == "linux":
-        with open(f"/proc/self/task/{os.getpid()}/comm", "w", encoding="utf-8", errors="replace") as file:
+        path = f"/proc/self/task/{os.getpid()}/comm"
+        with suppress(OSError), open(path, "w", encoding="utf-8", errors="replace") as file:  # there is none, or it is not to be written
             file.write(label[:15])

@@ -110,7 +110,11 @@ def _mind_forks(names: list[str]) -> bool:
 def _native_threads() -> list[str]:
     """Return the names of the threads beside the main one."""
     folder = "/proc/self/task"
-    return [read(f"{folder}/{number}/comm") for number in os.listdir(folder) if int(number) != os.getpid()]
+    try:
+        numbers = os.listdir(folder)
+    except OSError:
+        return ["?"]  # nobody can tell: as beside one that nobody knows
+    return [read(f"{folder}/{number}/comm") for number in numbers if int(number) != os.getpid()]
 
 
 # ------------------------------------------------------------------------------------------------------- beginning a worker

@@ -1,0 +1,58 @@
+"""Systems that lack what others have: no /proc, no pidfd, no list of children. What is missing is missing in every process of a script."""
+
+from __future__ import annotations
+
+
+import pytest
+
+from tests.faults.helpers import ROOT, Script
+
+METHODS = ["auto", "fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
+
+NO_PROC = """
+import builtins, errno, os
+def without(call):
+    def refused(path, *more, **options):
+        if isinstance(path, str) and path.startswith("/proc"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return call(path, *more, **options)
+    return refused
+builtins.open, os.listdir, os.stat = without(open), without(os.listdir), without(os.stat)
+"""
+
+
+class Elsewhere(Script):
+    """A script on a system that ``missing`` makes of this one, in each interpreter that it starts."""
+
+    def __init__(self, folder, missing, code, *arguments):
+        bootstrap = folder / "bootstrap"
+        bootstrap.mkdir()
+        (bootstrap / "sitecustomize.py").write_text(missing)
+        super().__init__(folder, code, *arguments, env={"PYTHONPATH": f"{bootstrap}:{ROOT}"})
+
+
+ORDINARY = """
+import os, sys
+import numpy as np
+from olympipe_ng import Pipeline
+def work(x):
+    if x == 5:
+        os.kill(os.getpid(), 9)
+    return x
+source = Pipeline(range(20), start_method=sys.argv[1], progress=False, on_error="collect")
+with source.task(work, 2, max_rss_per_worker=1 << 40).task(lambda x: np.full(1 << 16, x)).start() as run:
+    results = list(run)
+    run.statistics()
+print([x for x in range(20) if x != 5] == [int(a[0]) for a in results], len(run.errors), run.errors[0])
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_proc_everything_works(tmp_path, method):
+    """Names of processes, threads of others, used memory: what cannot be told is not told."""
+    with Elsewhere(tmp_path, NO_PROC, ORDINARY, method) as script:
+        status, output, errors = script.end()
+        assert not script.left()
+    assert status == 0, errors
+    assert output.startswith("True 1 ") and "SIGKILL" in output, output
+    assert "Traceback" not in errors
