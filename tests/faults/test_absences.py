@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from tests.faults.helpers import ROOT, Script
@@ -54,5 +53,37 @@ def test_without_proc_everything_works(tmp_path, method):
         status, output, errors = script.end()
         assert not script.left()
     assert status == 0, errors
-    assert output.startswith("True 1 ") and "SIGKILL" in output, output
+    assert output.startswith("True 1 "), output
+    assert "SIGKILL" in output
     assert "Traceback" not in errors
+
+
+NO_CHILDREN = """
+import builtins, errno, os
+whole = open
+def opened(path, *more, **options):
+    if isinstance(path, str) and path.endswith("/children"):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return whole(path, *more, **options)
+builtins.open = opened
+"""
+
+LEAVERS = """
+import subprocess, sys, os
+from olympipe_ng import Pipeline
+def work(x):
+    subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if x == 2:
+        os.kill(os.getpid(), 9)
+    return x
+print(Pipeline(range(4), start_method=sys.argv[1], progress=False).task(work, on_error="skip").wait_for_result())
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_workers_leave_is_ended_where_the_kernel_keeps_no_list_of_children(tmp_path, method):
+    """CONFIG_PROC_CHILDREN is an option of the kernel: without it who has whom for a parent is asked for each process."""
+    with Elsewhere(tmp_path, NO_CHILDREN, LEAVERS, method) as script:
+        status, output, errors = script.end()
+        assert not script.left()
+    assert (status, output) == (0, "[0, 1, 3]\n"), errors

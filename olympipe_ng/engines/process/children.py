@@ -270,11 +270,10 @@ def reseed() -> None:
 
 def own_rss() -> int:
     """Return the bytes of memory that this process holds, or has held at most where there is no /proc to tell."""
-    if sys.platform == "linux":
-        words = read("/proc/self/statm").split()
-        return int(words[1]) * PAGE if words else peak_of(resource.getrusage(resource.RUSAGE_SELF))
-    else:
+    if sys.platform != "linux":
         return int(psutil.Process().memory_info().rss)
+    words = read("/proc/self/statm").split()
+    return int(words[1]) * PAGE if words else peak_of(resource.getrusage(resource.RUSAGE_SELF))
 
 
 def name_process(label: str) -> None:
