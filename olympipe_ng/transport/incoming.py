@@ -61,6 +61,8 @@ class Incoming:
         self.drained = count < len(room)
         if ancillary or got & TRUNCATED:
             self.descriptors.append(_descriptors(ancillary))
+            for fd in () if CLOEXEC else self.descriptors[-1]:
+                os.set_inheritable(fd, False)
             self.drained = False  # the kernel stops behind descriptors, whatever follows
         if self._large is not None:
             self._grow_large(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 import warnings
 
@@ -108,3 +109,15 @@ def test_what_a_tap_or_a_task_does_to_the_callers_objects_stays_in_the_worker_of
     seen = []
     Pipeline([1, 2], **where).tap(seen.append).wait_for_completion()
     assert seen == ([1, 2] if where["engine"] == "thread" else [])
+
+
+def sockets_of_a_program(x):
+    """Return the sockets that a program has which a task starts without closing any descriptor."""
+    listing = subprocess.check_output(["ls", "-l", "/proc/self/fd"], close_fds=False, text=True)
+    return [line for line in listing.splitlines() if "socket:" in line]
+
+
+@in_processes
+def test_a_program_that_a_task_starts_has_no_socket_of_the_worker(where):
+    """As by os.system: it may outlive the worker, whose end would be heard of as late as its own."""
+    assert Pipeline(range(1), **where).task(sockets_of_a_program).wait_for_result() == [[]]

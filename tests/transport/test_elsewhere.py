@@ -8,7 +8,9 @@ import os
 
 import pytest
 
+from olympipe_ng.transport import incoming
 from olympipe_ng.transport.arena import Arena, arena_supported
+from olympipe_ng.transport.wire import channel_pair
 
 MB = 1 << 20
 
@@ -34,3 +36,16 @@ def test_memory_that_the_system_does_not_take_back_is_kept(monkeypatch):
         assert arena.put(bytes(8 * MB)) == ref
     finally:
         arena.close()
+
+
+def test_descriptors_that_came_are_not_inherited_where_the_system_cannot_be_asked_for_that(monkeypatch):
+    """MSG_CMSG_CLOEXEC is of Linux: elsewhere each is told."""
+    monkeypatch.setattr(incoming, "CLOEXEC", 0)
+    left, right = channel_pair()
+    try:
+        left.send(("take",), (), [1, 2])
+        right.receive()
+        assert [os.get_inheritable(fd) for fd in right.descriptors[0]] == [False, False]
+    finally:
+        left.close()
+        right.close()

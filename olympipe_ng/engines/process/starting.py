@@ -206,6 +206,8 @@ def exec_child(role: str, fd: int, path: tuple[str, ...], *, blas_threads: int =
 
 
 def adopt_channel(fd: int) -> Channel:
+    """Take over a socket that this process was given; programs that it starts must not have it, for they may outlive it."""
+    os.set_inheritable(fd, False)
     return Channel(socket.socket(fileno=fd))
 
 
