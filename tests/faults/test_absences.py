@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from tests.faults.helpers import ROOT, Script
@@ -87,3 +90,39 @@ def test_what_workers_leave_is_ended_where_the_kernel_keeps_no_list_of_children(
         status, output, errors = script.end()
         assert not script.left()
     assert (status, output) == (0, "[0, 1, 3]\n"), errors
+
+
+NO_PRCTL = """
+import sys
+sys.modules["ctypes"] = sys.modules["_ctypes"] = None
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_ctypes_and_so_without_prctl_everything_works(tmp_path, method):
+    """Pythons are built without it, where libffi was not there; other systems have no such thing to be called."""
+    with Elsewhere(tmp_path, NO_PRCTL, ORDINARY, method) as script:
+        status, output, errors = script.end()
+        assert not script.left()
+    assert status == 0, errors
+    assert output.startswith("True 1 "), output
+    assert "SIGKILL" in output
+
+
+BUSY = """
+import os, sys, time
+from olympipe_ng import Pipeline
+def work(x):
+    print("ready", os.getppid(), flush=True)
+    time.sleep(100)
+Pipeline(range(4), start_method=sys.argv[1], progress=False).task(work).wait_for_result()
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_prctl_a_busy_worker_ends_with_its_supervisor(tmp_path, method):
+    """No signal of the kernel tells it: it looks for itself."""
+    with Elsewhere(tmp_path, NO_PRCTL, BUSY, method) as script:
+        os.kill(int(script.line("ready")), signal.SIGKILL)
+        script.end()
+        assert not script.left()

@@ -91,8 +91,8 @@ def _loaded(word: str) -> set[str]:
 def _find_functions(path: str) -> _Library | None:
     try:
         library = ctypes.CDLL(path)
-    except OSError:
-        return None  # mapped, but not to be loaded again: deleted meanwhile
+    except (OSError, ImportError):
+        return None  # mapped, but not to be loaded again: deleted meanwhile; or this Python was built without ctypes
     for prefix, suffix in product(PREFIXES, SUFFIXES):
         names = [f"{prefix}_{verb}_num_threads{suffix}" for verb in ("get", "set")]
         if all(hasattr(library, name) for name in names):

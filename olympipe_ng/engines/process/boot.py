@@ -47,7 +47,7 @@ def supervisor(fd: int) -> None:
 
 
 def _live_as_supervisor(fd: int) -> int:
-    be_subreaper()
+    adopts = be_subreaper()
     name_process("olympipe_ng")
     caller = adopt_channel(fd)
     OPEN.add(caller)
@@ -58,7 +58,7 @@ def _live_as_supervisor(fd: int) -> int:
     graph, opaque = bytes(payload[: sizes[0]]), bytes(payload[sizes[0] :])
     settings = Settings(*settings)
     plan = unpack_plan(plain)
-    if settings.method == "forkserver":
+    if settings.method == "forkserver" and adopts:  # else what the template forks would be nobody's child whom we could wait for
         starter: Any = TemplateStarter(graph, settings)
     else:
         starter = SpawnStarter(graph, settings)

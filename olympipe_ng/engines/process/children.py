@@ -18,6 +18,7 @@ import signal
 import struct
 import sys
 import threading
+import time
 import traceback
 import warnings
 import weakref
@@ -52,8 +53,9 @@ __all__ = [
 
 PID = struct.Struct("q")  # as one process tells another
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-USED = ("ctypes", "encodings.ascii", "logging", "resource")  # by every child, and imported late elsewhere
+USED = ("encodings.ascii", "logging", "resource")  # by every child, and imported late elsewhere
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+WATCH = 0.5  # seconds between two looks at the parent, where nothing tells of its end; less wakes more, more lets it be outlived
 WARNS = sys.version_info >= (3, 12)  # of a fork beside threads
 BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork
 SIGNALS = [int(number) for number in signal.valid_signals()]
@@ -88,8 +90,7 @@ def import_for_children(specs: Iterable[StageSpec] = ()) -> None:
     """Import what every child needs, here and once: what is missing at a fork is imported in each of them, and in each run again."""
     for name in (*USED, *(["asyncio"] if any(spec.stage.is_async for spec in specs) else [])):
         importlib.import_module(name)
-    if sys.platform == "linux":
-        _prctl()
+    _prctl()
 
 
 def fork_child(body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool = False) -> int:
@@ -232,32 +233,35 @@ def flush_streams() -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when ``parent`` ends, whatever it is doing; elsewhere than on Linux a thread watches."""
-    if sys.platform == "linux":
-        _prctl()(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-    else:
+    """Have the kernel kill this process when ``parent`` ends, whatever it is doing; where it does not do that a thread watches."""
+    if _prctl()(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
         threading.Thread(target=_watch_parent, args=(parent,), name="olympipe_ng watch", daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _watch_parent(parent: int) -> None:
-    queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]
-    event = select.kevent(parent, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)  # type: ignore[attr-defined,unused-ignore]
-    queue.control([event], 1, None)
+    if hasattr(select, "kqueue"):
+        event = select.kevent(parent, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)  # type: ignore[attr-defined,unused-ignore]
+        select.kqueue().control([event], 1, None)
+    while os.getppid() == parent:
+        time.sleep(WATCH)
     os._exit(1)
 
 
-def be_subreaper() -> None:
-    """Become the parent of what our children leave behind, so that it can be ended too."""
-    if sys.platform == "linux":
-        _prctl()(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def be_subreaper() -> bool:
+    """Become the parent of what our children leave behind, so that it can be ended too; ``False`` where nobody can."""
+    return not _prctl()(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 @cache
-def _prctl() -> Any:
-    """Find it once: what is forked from here has it."""
-    return ctypes.CDLL(None, use_errno=True).prctl
+def _prctl() -> Callable[..., int]:
+    """Find it once: what is forked from here has it. It is of Linux, and out of reach of a Python that was built without ctypes."""
+    try:
+        found: Any = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+    except (ImportError, AttributeError, OSError):
+        found = None
+    return found or (lambda *words: -1)
 
 
 def reseed() -> None:

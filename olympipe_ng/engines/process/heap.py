@@ -43,7 +43,10 @@ class Malloc(NamedTuple):
 @cache
 def find_malloc() -> Malloc | None:
     """Find them in the C library that this process runs on, once for all that are forked from it; another one has none."""
-    library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    try:
+        library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    except ImportError:  # this Python was built without it
+        return None
     return Malloc(library.mallopt, library.malloc_trim) if all(hasattr(library, name) for name in Malloc._fields) else None
 
 

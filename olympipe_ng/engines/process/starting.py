@@ -3,7 +3,8 @@
     fork         caller ─fork─► supervisor ─fork─► workers              everything is inherited, nothing is pickled
     forkserver   caller ─exec─► supervisor ─fork─► template             the template loads the graph once (``template``),
                                                     └─fork, fork─► workers   which become the supervisor's children
-    spawn        caller ─exec─► supervisor ─exec─► workers              each loads the graph
+    spawn        caller ─exec─► supervisor ─exec─► workers              each loads the graph; so does forkserver where the system
+                                                                        has no sub-reapers, as macOS
 
 ``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no native thread but those that mind forks
 themselves (OpenBLAS stops its own, Arrow makes its own anew, and so does its memory pool), and no CUDA context. Whose a thread is can only
