@@ -17,6 +17,8 @@ import pytest
 
 from olympipe_ng import GraphError, InternalError, Pipeline, StageTimeout, WorkerDied
 from olympipe_ng.engines.process import children, client, starting
+from olympipe_ng.engines.process.deaths import death_note
+from olympipe_ng.engines.process.record import WorkerRecord
 from olympipe_ng.transport.wire import channel_pair
 
 TIMEOUT = 20
@@ -233,3 +235,18 @@ def test_a_run_that_cannot_be_begun_leaves_no_socket_to_the_garbage_collector(me
         assert held_sockets() == before
     finally:
         gc.enable()
+
+
+def test_a_worker_whose_end_was_told_to_somebody_else_did_not_exit_with_0():
+    """Nobody knows how it ended, and nobody says so."""
+    mine, theirs = channel_pair()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    os.waitpid(pid, 0)
+    worker = WorkerRecord(1, 1, mine, pid, 1)
+    mine.close()
+    theirs.close()
+    assert worker.reap()
+    assert worker.status is None
+    assert "told somebody else" in str(death_note(pid, worker.status, worker.peak, "").summary)

@@ -27,7 +27,8 @@ class WorkerRecord:
         self.channel = channel
         self.pid = pid
         self.pidfd: int | None = None
-        self.status: int | None = None  # of waitpid
+        self.reaped = False
+        self.status: int | None = None  # of waitpid; ``None`` also where that told somebody else
         self.peak = 0  # bytes of memory that it held at most
         self.page: int | None = None  # descriptor of its control page
         self.told_to_stop = False
@@ -40,23 +41,24 @@ class WorkerRecord:
 
     def kill(self, bearers: Iterable[int] = ()) -> None:
         """Kill it; while it is not born yet, who was to bear it, and is busy in the user's modules."""
-        pids = bearers if self.pid is None else [self.pid] if self.status is None else []
+        pids = bearers if self.pid is None else [] if self.reaped else [self.pid]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def reap(self) -> bool:
         """Fetch the exit status; ``False`` if it is not there yet."""
-        if self.status is None and self.pid is not None:
+        if not self.reaped and self.pid is not None:
             try:
                 pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             except ChildProcessError:
-                pid, status, usage = self.pid, 0, None
+                self.reaped = True
+                return True
             if pid == 0:
                 if self.lost_at is not None and time.monotonic() > self.lost_at + DEATH_WAIT:
                     self.kill()
                 return False
-            self.status, self.peak = status, peak_of(usage) if usage else 0
+            self.reaped, self.status, self.peak = True, status, peak_of(usage)
         return self.pid is not None or self.channel.closed
 
     def look_in_hand(self) -> dict[int, range] | None:

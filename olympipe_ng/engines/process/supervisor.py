@@ -277,7 +277,7 @@ class Supervisor(Driver):
         for worker in list(self._workers.values()):
             worker.kill()
         for worker in list(self._workers.values()):
-            if worker.pid is not None and worker.status is None:
+            if worker.pid is not None and not worker.reaped:
                 wait_for(worker.pid)
             self._forget(worker)
             worker.last_words()
