@@ -126,3 +126,32 @@ def test_without_prctl_a_busy_worker_ends_with_its_supervisor(tmp_path, method):
         os.kill(int(script.line("ready")), signal.SIGKILL)
         script.end()
         assert not script.left()
+
+
+NO_PIDFD = "import os; del os.pidfd_open"
+
+HELD = """
+import os, subprocess, sys
+from olympipe_ng import Pipeline
+def is_socket(fd):
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+    except OSError:
+        return False
+def work(x):
+    if x == 5:
+        subprocess.Popen(["sleep", "60"], pass_fds=[fd for fd in range(3, 100) if is_socket(fd)])
+        os.kill(os.getpid(), 9)
+    return x
+results = Pipeline(range(10), start_method=sys.argv[1], progress=False).task(work, on_error="collect").wait_for_result()
+print(results, len(results.errors), "SIGKILL" in results.errors[0])
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_pidfd_a_death_is_heard_of_though_the_workers_socket_lives_on(tmp_path, method):
+    """What it started holds the socket, and no descriptor stands for the process: the supervisor hears of its children's ends."""
+    with Elsewhere(tmp_path, NO_PIDFD, HELD, method) as script:
+        status, output, errors = script.end()
+        assert not script.left()
+    assert (status, output) == (0, "[0, 1, 2, 3, 4, 6, 7, 8, 9] 1 True\n"), errors

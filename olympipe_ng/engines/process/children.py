@@ -162,6 +162,8 @@ def _live(body: Callable[[], int], blocked: Iterable[Any], *, ours: bool = False
     try:
         if not ours:
             enter_child()
+        else:
+            _forget_children()
         gc.freeze()
         signal.pthread_sigmask(signal.SIG_SETMASK, set(blocked) - CATCHABLE)
         status = body()
@@ -199,15 +201,19 @@ def _enable_faulthandler() -> None:
 
 def _reset_signals() -> None:
     """Give every signal its default; an interrupt does nothing here (a handler, not SIG_IGN, which exec would hand on)."""
-    signal.set_wakeup_fd(-1)
     for number in SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _do_nothing)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by whoever started this interpreter
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, which outlives an exec, nobody can be waited for
+    _forget_children()
+
+
+def _forget_children() -> None:
+    """Tell nobody of children that end; ignored, which outlives an exec, they could not be waited for."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _do_nothing(number: int, frame: Any) -> None:

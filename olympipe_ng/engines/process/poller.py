@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import socket
 from collections.abc import Callable, Iterable
 
 from ...transport.wire import Channel
+from .children import OPEN
 
 __all__ = ["Poller"]
 
+SIGNALS = 4096  # that are taken together
 Handler = Callable[[int], None]
 
 
@@ -19,6 +23,7 @@ class Poller:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._handlers: dict[int, Handler] = {}
+        self._told_by: socket.socket | None = None
         self._blocked: set[int] = set()  # sockets that take no more now
 
     def watch(self, fd: int, handler: Handler) -> None:
@@ -31,13 +36,35 @@ class Poller:
         self._blocked.discard(fd)
 
     def watch_pid(self, pid: int, handler: Handler) -> int | None:
-        """Be told of a process's end even where its socket lives on in another; return the descriptor for ``unwatch``."""
+        """Be told of a process's end even where its socket lives on in another; return the descriptor for ``unwatch_pid``."""
         try:
             fd = os.pidfd_open(pid)
         except (AttributeError, OSError):
-            return None  # not on this system: the socket's end must do
+            return None  # not on this system: see ``watch_children``; of another process the socket's end must do
         self.watch(fd, handler)
         return fd
+
+    def unwatch_pid(self, fd: int | None) -> None:
+        if fd is not None:
+            self.unwatch(fd)
+            os.close(fd)
+
+    def watch_children(self, handler: Callable[[], object]) -> None:
+        """Be told whenever a child has ended, whichever it is: by the signal, where no descriptor stands for a process. Once a process,
+        in its main thread; what is forked hears nothing (``children.fork_child``)."""
+        told, tell = socket.socketpair()
+        for end in (told, tell):
+            end.setblocking(False)
+            OPEN.add(end)
+        self._told_by = tell
+
+        def hear(mask: int) -> None:
+            told.recv(SIGNALS)
+            handler()
+
+        self.watch(told.fileno(), hear)
+        signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)  # a handler: without one nothing is written
 
     def wait(self, seconds: float | None) -> None:
         """Wait until something is ready, at most so long, and have it handled."""

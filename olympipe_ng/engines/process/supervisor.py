@@ -3,14 +3,13 @@
     poll ──► messages ──► events ──► Scheduler ──► commands ──► messages, queued ──► flushed as far as the sockets take them
 
 It never blocks, and never imports, unpickles or runs anything of the user's. It is the workers' parent and reaps them; a worker's end is
-known from its socket or its pidfd, whichever speaks first (what the worker forked may hold the socket; the pidfd waits for a large process
-to be torn down). When the caller is gone it stops the run, kills what does not end soon, and goes.
+known from its socket or its pidfd (else SIGCHLD), whichever speaks first (what the worker forked may hold the socket; the pidfd waits for a
+large process to be torn down). When the caller is gone it stops the run, kills what does not end soon, and goes.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import time
 import traceback
 from typing import Any
@@ -62,6 +61,8 @@ class Supervisor(Driver):
         starter.close_in_child = self._depot.close
         self._poller.watch(caller.fileno(), self._from_caller)
         self._caller_pidfd = self._poller.watch_pid(caller_pid, self._go_on_alone)
+        if self._caller_pidfd is None:
+            self._poller.watch_children(lambda: list(map(self._died, [*self._workers.values()])))
         if isinstance(starter, TemplateStarter):
             self._poller.watch(starter.template.fileno(), self._from_template)
 
@@ -217,7 +218,7 @@ class Supervisor(Driver):
             self._dropped_lines += 1
 
     def _died(self, worker: WorkerRecord) -> None:
-        """Take note of a worker's end: first what it said, then how it went."""
+        """Take note of a worker's end, if it has ended: first what it said, then how it went."""
         if worker.number not in self._workers:
             return
         if not worker.channel.closed:
@@ -249,9 +250,7 @@ class Supervisor(Driver):
     def _forget(self, worker: WorkerRecord) -> None:
         del self._workers[worker.number]
         self._depot.gone(worker.number)
-        if worker.pidfd is not None:
-            self._poller.unwatch(worker.pidfd)
-            os.close(worker.pidfd)
+        self._poller.unwatch_pid(worker.pidfd)
         if worker.channel.fileno() >= 0:
             self._poller.unwatch(worker.channel.fileno())
         worker.channel.close()
