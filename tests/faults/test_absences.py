@@ -155,3 +155,28 @@ def test_without_pidfd_a_death_is_heard_of_though_the_workers_socket_lives_on(tm
         status, output, errors = script.end()
         assert not script.left()
     assert (status, output) == (0, "[0, 1, 2, 3, 4, 6, 7, 8, 9] 1 True\n"), errors
+
+
+NO_MEMFD = "import errno, os; os.memfd_create = lambda *more: os.close(-1)"
+
+CRASH = """
+import os, signal, sys
+from olympipe_ng import Pipeline
+def work(x):
+    if x == 300:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return x
+source = Pipeline(range(400), start_method=sys.argv[1], progress=False)
+good, bad = source.task(work, redeliver=False, on_error="branch")
+results, failures = Pipeline.wait_for_all_results([good, bad])
+print(results == [x for x in range(400) if x != 300], [failure.item for failure in failures], "in work" in failures[0].traceback)
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_memfd_it_is_known_which_item_a_worker_died_at_and_where_it_was(tmp_path, method):
+    """The control page is a file without a name then: a crash tells its stack, and the items that had not begun are run."""
+    with Elsewhere(tmp_path, NO_MEMFD, CRASH, method) as script:
+        status, output, errors = script.end()
+        assert not script.left()
+    assert (status, output) == (0, "True [300] True\n"), errors
