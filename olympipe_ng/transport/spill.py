@@ -14,7 +14,9 @@ from __future__ import annotations
 import bisect
 import marshal
 import os
+import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from ..lazy import lazy
@@ -24,6 +26,9 @@ from .wire import Buffer
 __all__ = ["Space", "Spilled", "Spool"]
 
 tempfile = lazy("tempfile")
+
+POSITIONS = hasattr(os, "pread")  # Windows has no reading and writing at a place
+_seeking = threading.Lock()
 
 
 class Space:
@@ -157,16 +162,23 @@ class Spilled(Encoded):
 def _write(fd: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
-        written = os.pwrite(fd, view, offset)
+        written = os.pwrite(fd, view, offset) if POSITIONS else _seek(fd, offset, os.write, view)
         view, offset = view[written:], offset + written
 
 
 def _read(fd: int, size: int, offset: int) -> bytes:
     parts = []
     while size > 0:
-        part = os.pread(fd, size, offset)
+        part = os.pread(fd, size, offset) if POSITIONS else _seek(fd, offset, os.read, size)
         if not part:
             raise OSError("the temporary file is shorter than what was written to it")
         parts.append(part)
         size, offset = size - len(part), offset + len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _seek(fd: int, offset: int, act: Callable[[int, Any], Any], what: Any) -> Any:
+    """Read or write at a place; the file has one, for all who do."""
+    with _seeking:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return act(fd, what)
