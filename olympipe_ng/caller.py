@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .engines.contract import Delivered, Engine, Job, in_caller
 from .engines.feeding import Feeder, FeederThread
-from .errors import PipelineError
+from .errors import GraphError, PipelineError
 from .failures import Kind, Note, to_error
 from .graph import Node, Outlet, Source
 from .lazy import lazy
@@ -41,6 +41,11 @@ engines = {"inline": lazy("olympipe_ng.engines.inline"), "thread": lazy("olympip
 engines["process"] = lazy("olympipe_ng.engines.process.client")
 _statistics = lazy("olympipe_ng.statistics")
 _progress = lazy("olympipe_ng.progress")
+
+NO_FORK = (
+    'engine="process" needs os.fork and sockets that hand descriptors over, which this system does not have (Windows: run it under WSL): '
+    'use engine="thread", or engine="inline"; OLYMPIPE_NG_ENGINE=thread does so for all pipelines that say nothing else'
+)
 
 __all__ = ["Caller"]
 
@@ -295,6 +300,8 @@ def _log(text: str, *args: object) -> None:
 
 
 def _make_engine(job: Job) -> Engine:
+    if job.config.engine == "process" and not hasattr(os, "fork"):
+        raise GraphError(NO_FORK)
     module = engines[job.config.engine]
     kind = {"inline": "InlineEngine", "thread": "ThreadEngine", "process": "ProcessEngine"}[job.config.engine]
     return cast(Engine, getattr(module, kind)(job))
