@@ -180,3 +180,40 @@ def test_without_memfd_it_is_known_which_item_a_worker_died_at_and_where_it_was(
         status, output, errors = script.end()
         assert not script.left()
     assert (status, output) == (0, "True [300] True\n"), errors
+
+
+ONE_PROCESS = """
+import errno, os, subprocess
+fork, begin, forks = os.fork, subprocess.Popen.__init__, []
+def refuse(whether):
+    if whether:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+def one():
+    forks.append(refuse(forks))
+    return fork()
+def none(self, command, *more, **options):
+    refuse("import worker" in command[-1])
+    begin(self, command, *more, **options)
+os.fork, subprocess.Popen.__init__ = one, none
+"""
+
+MANY = """
+import sys
+from olympipe_ng import Pipeline, WorkerDied
+try:
+    Pipeline(range(20), start_method=sys.argv[1], progress=False).task(abs, 4).wait_for_result()
+except WorkerDied as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_limit_on_processes_is_told_by_its_name(tmp_path, method):
+    """As ulimit -u, or a container's pids.max: the system refuses what the stage needs, and no bug of ours is to be reported."""
+    with Elsewhere(tmp_path, ONE_PROCESS, MANY, method) as script:
+        status, output, errors = script.end()
+        assert not script.left()
+    assert (status, errors) == (0, "")
+    assert output.startswith("stage 1 'abs'"), output
+    assert "was never born: [Errno 11] " in output
+    assert "ulimit -u" in output

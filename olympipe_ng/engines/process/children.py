@@ -130,6 +130,9 @@ def fork_grandchildren(bodies: Sequence[Callable[[], int]]) -> list[int]:
     with suppress(ChildProcessError):  # the user's modules ignore SIGCHLD, or wait for whoever ends
         os.waitpid(child, 0)
     if len(pids) < len(bodies):
+        for pid in pids:  # they wait to be told to begin, and nobody knows them
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         raise OSError(errno.EAGAIN, f"{len(bodies) - len(pids)} of {len(bodies)} workers could not be forked")
     return pids
 

@@ -4,7 +4,7 @@
     caller ◄── supervisor    DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, STATISTICS, FINISH, CRASH, DEFINE, LOG, PRINT
     worker ◄── supervisor    SETUP, DISPATCH, GRANT, CANCEL, STOP, DEFINE
     worker ──► supervisor    PAGE, READY, SETUP_FAILED, DONE, WORN, CLOSING, GONE, WARN, LOG, PRINT, DEFINE
-    supervisor ──► template  FORK; answered with FORKED: who forks the workers of a run
+    supervisor ──► template  FORK; answered with FORKED, or REFUSED: who forks the workers of a run
     caller ──► nursery       BEGIN, REAP; each answered with NURSED: who begets supervisors
     arena ──► its keeper     SEGMENT, LENT, RETURNED, MAPPED, FETCH: from the caller and each worker to the supervisor
     arena ◄── its keeper     SEGMENT, ACCEPT, FREE, FETCHED, RETIRED
@@ -40,7 +40,7 @@ __all__ = [
 
 SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, GATHER = range(6)
 DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, FINISH, CRASH = range(10, 18)
-SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED = range(20, 27)
+SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED, REFUSED = range(20, 28)
 READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, PAGE, LOG, PRINT = range(30, 39)
 SEGMENT, ACCEPT, FREE, LENT, RETURNED, FETCH, FETCHED, RETIRED, MAPPED = range(40, 49)  # shared memory: see ``shared`` and ``depot``
 BEGIN, REAP, NURSED = range(50, 53)  # between the caller and its nursery

@@ -128,6 +128,9 @@ class Starter(Protocol):
     def helpers(self) -> tuple[int, ...]:
         """Return the children of the supervisor that are no workers."""
 
+    refused: str
+    """What the system said when it began no process; the socket of that worker has ended from the beginning."""
+
     close_in_child: Callable[[], None]
     """What a forked child must close of the supervisor's."""
 
@@ -143,6 +146,7 @@ class ForkStarter:
     """Forks workers from the supervisor, which inherited the graph."""
 
     helpers: tuple[int, ...] = ()
+    refused = ""
 
     close_in_child: Callable[[], None] = staticmethod(close_nothing)
 
@@ -165,7 +169,11 @@ class ForkStarter:
             return live_as_worker(theirs, worker, number, self._specs[node], self._settings, self._stock)
 
         OPEN.add(mine)
-        pid = fork_child(body, keep=[theirs], ours=True)
+        pid = None
+        try:
+            pid = fork_child(body, keep=[theirs], ours=True)
+        except OSError as error:
+            self.refused = str(error)
         OPEN.discard(theirs)
         theirs.close()
         return mine, pid
@@ -175,6 +183,7 @@ class SpawnStarter:
     """Starts each worker as a fresh interpreter."""
 
     helpers: tuple[int, ...] = ()
+    refused = ""
 
     close_in_child: Callable[[], None] = staticmethod(close_nothing)
 
@@ -184,8 +193,13 @@ class SpawnStarter:
 
     def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
         mine, theirs = channel_pair()
-        process = exec_child("worker", theirs.fileno(), self._settings.path, blas_threads=self._settings.blas_threads)
-        theirs.close()
+        try:
+            process = exec_child("worker", theirs.fileno(), self._settings.path, blas_threads=self._settings.blas_threads)
+        except OSError as error:
+            self.refused = str(error)
+            return mine, None
+        finally:
+            theirs.close()
         process.returncode = 0  # reaped by the supervisor, by pid
         mine.queue((p.SETUP, worker, node, number, os.getpid(), tuple(self._settings)), [self._graph])
         return mine, process.pid

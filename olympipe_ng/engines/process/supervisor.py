@@ -153,7 +153,7 @@ class Supervisor(Driver):
         starter = self._starter
         assert isinstance(starter, TemplateStarter)
         for header, _ in starter.template.receive_nowait():
-            worker = self._workers.get(header[1])
+            worker = self._workers.get(starter.take(header))
             if worker is not None:
                 worker.pid = header[2]
                 worker.pidfd = self._poller.watch_pid(header[2], lambda mask, worker=worker: self._died(worker))  # type: ignore[misc]
@@ -244,7 +244,7 @@ class Supervisor(Driver):
         node = self.scheduler.state.nodes[worker.node]
         known = node.workers.get(worker.number)
         gathered = known is not None and known.gathers
-        note = death_note(worker.pid, worker.status, worker.peak, worker.last_words(), gathered=gathered)
+        note = death_note(worker.pid, worker.status, worker.peak, worker.last_words(), gathered=gathered, refused=self._starter.refused)
         return note._replace(stage=f"{node.plan.number} {node.plan.label!r}", node=node.plan.number)
 
     def _forget(self, worker: WorkerRecord) -> None:

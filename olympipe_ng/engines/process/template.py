@@ -25,6 +25,7 @@ class TemplateStarter:
     """Asks the template to fork; the workers become children of the supervisor, who learns their pid from the template's answer."""
 
     close_in_child: Callable[[], None] = staticmethod(close_nothing)
+    refused = ""
 
     def __init__(self, graph: bytes, settings: Settings) -> None:
         self._graph = graph
@@ -51,6 +52,13 @@ class TemplateStarter:
         theirs.close()
         return mine, None
 
+    def take(self, header: tuple[Any, ...]) -> int:
+        """Take the template's word; return the number of the worker that was born, 0 where it is another word."""
+        if header[0] == p.REFUSED:
+            self.refused = header[1]
+            return 0
+        return int(header[1])
+
 
 class _Template:
     """The process itself."""
@@ -75,10 +83,14 @@ class _Template:
         while (message := channel.receive()) is not None:
             asked = [header[1:] for header, _ in (message, *channel.receive_nowait())]
             sockets = [channel.descriptors.popleft()[0] for _ in asked]
-            pids = fork_grandchildren([self._life(one, fd, sockets) for one, fd in zip(asked, sockets, strict=True)])
+            try:
+                pids = fork_grandchildren([self._life(one, fd, sockets) for one, fd in zip(asked, sockets, strict=True)])
+            except OSError as error:
+                pids = []
+                channel.send((p.REFUSED, str(error)))
             for fd in sockets:
                 os.close(fd)
-            for (worker, _, _), pid in zip(asked, pids, strict=True):
+            for (worker, _, _), pid in zip(asked, pids, strict=False):  # none where that was refused: the end of their sockets tells
                 channel.send((p.FORKED, worker, pid))
         return 0
 
