@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["GONE", "HEADER_BITS", "MAX_DESCRIPTORS", "PREFIX", "Incoming", "Message"]
+__all__ = ["AT_MOST", "GONE", "HEADER_BITS", "MAX_DESCRIPTORS", "PREFIX", "Incoming", "Message"]
 
 Message = tuple[tuple[Any, ...], memoryview]
 
@@ -21,6 +21,7 @@ PREFIX = struct.Struct("<QI")
 HEADER_BITS = 26  # 64 MiB of header; the 6 bits above count descriptors
 RECEIVE_BUFFER = 1 << 16  # reused for small messages; one per channel, so 512 workers hold 32 MiB of it in the supervisor
 LARGE = 1 << 15  # from here on memory of its own is cheaper than a copy out of the reused buffer
+AT_MOST = 1 << 30  # bytes that one call is to move: some systems (macOS, the BSDs) refuse 2 GiB and more instead of moving a part
 TRUNCATED = int(getattr(socket, "MSG_CTRUNC", 0))
 MAX_DESCRIPTORS = 32
 ANCILLARY = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS) if hasattr(socket, "CMSG_SPACE") else 0
@@ -52,7 +53,7 @@ class Incoming:
 
     def fill(self, flags: int) -> int:
         """Take bytes from the socket once and cut what is complete; 0 at the end of the stream."""
-        room = self._view[self._end :] if self._large is None else self._large[self._large_end :]
+        room = self._view[self._end :] if self._large is None else self._large[self._large_end : self._large_end + AT_MOST]
         try:
             count, ancillary, got, _ = self._sock.recvmsg_into([room], ANCILLARY, flags | CLOEXEC)
         except GONE:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..lazy import lazy
 from .encoded import Encoded
+from .incoming import AT_MOST
 from .wire import Buffer
 
 __all__ = ["Space", "Spilled", "Spool"]
@@ -162,14 +163,15 @@ class Spilled(Encoded):
 def _write(fd: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
-        written = os.pwrite(fd, view, offset) if POSITIONS else _seek(fd, offset, os.write, view)
+        written = os.pwrite(fd, view[:AT_MOST], offset) if POSITIONS else _seek(fd, offset, os.write, view[:AT_MOST])
         view, offset = view[written:], offset + written
 
 
 def _read(fd: int, size: int, offset: int) -> bytes:
     parts = []
     while size > 0:
-        part = os.pread(fd, size, offset) if POSITIONS else _seek(fd, offset, os.read, size)
+        some = min(size, AT_MOST)
+        part = os.pread(fd, some, offset) if POSITIONS else _seek(fd, offset, os.read, some)
         if not part:
             raise OSError("the temporary file is shorter than what was written to it")
         parts.append(part)

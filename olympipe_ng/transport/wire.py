@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from .incoming import GONE, HEADER_BITS, MAX_DESCRIPTORS, PREFIX, Incoming, Message
+from .incoming import AT_MOST, GONE, HEADER_BITS, MAX_DESCRIPTORS, PREFIX, Incoming, Message
 
 __all__ = ["Buffer", "Channel", "Message", "channel_pair"]
 
@@ -180,6 +180,8 @@ class Channel:
         try:
             if self._out_fds:
                 written = self._write_with_fds(flags)
+            elif self._queued - self._sent > AT_MOST:
+                written = self._sock.sendmsg(_first(out, AT_MOST), (), flags)
             elif len(out) == 1:
                 written = self._sock.send(out[0], flags)
             else:
@@ -197,7 +199,7 @@ class Channel:
 
     def _write_with_fds(self, flags: int) -> int:
         ancillary, room = self._due_fds()
-        written = self._sock.sendmsg(_first(self._out, room), ancillary, flags)
+        written = self._sock.sendmsg(_first(self._out, AT_MOST if room is None else min(room, AT_MOST)), ancillary, flags)
         if ancillary:
             self._forget_fds()
         return written
@@ -305,11 +307,10 @@ def _joined(parts: Iterable[Buffer]) -> Iterator[Buffer]:
         yield b"".join(small)
 
 
-def _first(pieces: Iterable[Buffer], room: int | None) -> Iterator[Buffer]:
-    """Yield the next pieces: as many as one call takes, and at most ``room`` bytes (pieces end where messages end)."""
+def _first(pieces: Iterable[Buffer], room: int) -> Iterator[Buffer]:
+    """Yield the next pieces: as many as one call takes, and at most ``room`` bytes."""
     for piece in islice(pieces, IOV_MAX):
-        if room is not None:
-            if room <= 0:
-                return
-            room -= len(piece)
-        yield piece
+        if room <= 0:
+            return
+        yield piece if len(piece) <= room else memoryview(piece)[:room]
+        room -= len(piece)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import socket
 
 import pytest
 
-from olympipe_ng.transport import incoming
+from olympipe_ng.transport import incoming, wire
 from olympipe_ng.transport.arena import Arena, arena_supported
 from olympipe_ng.transport.wire import channel_pair
 
@@ -46,6 +47,51 @@ def test_descriptors_that_came_are_not_inherited_where_the_system_cannot_be_aske
         left.send(("take",), (), [1, 2])
         right.receive()
         assert [os.get_inheritable(fd) for fd in right.descriptors[0]] == [False, False]
+    finally:
+        left.close()
+        right.close()
+
+
+MOST = 1 << 16
+
+
+class Strict(socket.socket):
+    """A socket that takes and gives at most so many bytes a call, as macOS's do (2 GiB), whether it is full or not."""
+
+    def send(self, data, flags=0):
+        return self.sendmsg([data], (), flags)
+
+    def sendmsg(self, buffers, ancillary=(), flags=0):
+        buffers = list(buffers)
+        self._look(buffers)
+        return super().sendmsg(buffers, ancillary, flags)
+
+    def recvmsg_into(self, buffers, *more):
+        self._look(buffers)
+        return super().recvmsg_into(buffers, *more)
+
+    def _look(self, buffers):
+        if sum(map(len, buffers)) > MOST:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize("fds", [[], [0]])
+def test_no_call_moves_more_than_a_system_takes_at_once(monkeypatch, fds):
+    """A message of any size travels in parts, with descriptors and without."""
+    monkeypatch.setattr(wire, "AT_MOST", MOST)
+    monkeypatch.setattr(incoming, "AT_MOST", MOST)
+    left, right = (wire.Channel(Strict(fileno=end.detach())) for end in socket.socketpair())
+    segments = [bytes([k]) * size for k, size in enumerate((10, 5 * MOST + 1, MOST, 7, 3 * MOST - 1))]
+    try:
+        left.queue(("large",), segments, fds, keep_fds=True)
+        left.queue(("small",))
+        messages = []
+        while len(messages) < 2:
+            left.flush()
+            messages += right.receive_nowait()
+        assert [header for header, _ in messages] == [("large",), ("small",)]
+        assert messages[0][1] == b"".join(segments)
+        assert len(right.descriptors) == len(fds)
     finally:
         left.close()
         right.close()
