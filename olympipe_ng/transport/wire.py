@@ -29,6 +29,7 @@ import os
 import select
 import socket
 import struct
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,6 +48,7 @@ IOV_MAX = min(1024, os.sysconf("SC_IOV_MAX")) if "SC_IOV_MAX" in getattr(os, "sy
 AT_ONCE = 1 << 22  # bytes that receive_nowait takes in one call before it lets the caller look after others
 NOWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # plain ints: an operation on enum flags costs more than a system call
 NOSIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a user who restored SIGPIPE must not die of a vanished worker
+SO_NOSIGPIPE = 0x1022 if sys.platform == "darwin" else None  # the same for a whole socket, where calls cannot be told
 FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, getattr(errno, "ETOOMANYREFS", errno.EAGAIN))  # the last: descriptors in flight
 
 
@@ -63,6 +65,9 @@ class Channel:
         self._sock = sock
         with contextlib.suppress(OSError):  # a hint; some systems refuse more than their limit instead of clipping it
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        if SO_NOSIGPIPE is not None:
+            with contextlib.suppress(OSError):  # its peer is gone already
+                sock.setsockopt(socket.SOL_SOCKET, SO_NOSIGPIPE, 1)
         self._lock: Any = contextlib.nullcontext()
         self._torn: Callable[[], object] = lambda: None
         self._out: deque[Buffer] = deque()

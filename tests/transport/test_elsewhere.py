@@ -95,3 +95,16 @@ def test_no_call_moves_more_than_a_system_takes_at_once(monkeypatch, fds):
     finally:
         left.close()
         right.close()
+
+
+def test_a_vanished_peer_is_no_signal_where_each_socket_is_told_so(monkeypatch):
+    """macOS has no MSG_NOSIGNAL, but an option of the socket, which its Python does not name."""
+    told = []
+
+    class Told(socket.socket):
+        def setsockopt(self, *option):
+            told.append(option)
+
+    monkeypatch.setattr(wire, "SO_NOSIGPIPE", 0x1022)
+    wire.Channel(Told(socket.AF_UNIX, socket.SOCK_STREAM)).close()
+    assert (socket.SOL_SOCKET, 0x1022, 1) in told
