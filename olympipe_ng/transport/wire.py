@@ -44,7 +44,8 @@ Buffer = bytes | bytearray | memoryview
 
 SOCKET_BUFFER = 1 << 20  # asked for, not always granted; more keeps a busy peer fed, less bounds what is in flight unseen
 JOIN = 1 << 12  # segments below this are joined: a copy of it costs less than one more entry of an iovec
-IOV_MAX = min(1024, os.sysconf("SC_IOV_MAX")) if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else 16
+IOV_KNOWN = os.sysconf("SC_IOV_MAX") if "SC_IOV_MAX" in getattr(os, "sysconf_names", ()) else -1  # which is also an answer: unknown
+IOV_MAX = min(1024, IOV_KNOWN) if IOV_KNOWN > 0 else 16
 AT_ONCE = 1 << 22  # bytes that receive_nowait takes in one call before it lets the caller look after others
 NOWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # plain ints: an operation on enum flags costs more than a system call
 NOSIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a user who restored SIGPIPE must not die of a vanished worker

@@ -6,6 +6,9 @@ import errno
 import mmap
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +98,15 @@ def test_no_call_moves_more_than_a_system_takes_at_once(monkeypatch, fds):
     finally:
         left.close()
         right.close()
+
+
+def test_where_nobody_knows_how_many_buffers_a_call_takes_it_is_given_few(tmp_path):
+    """sysconf says -1 then."""
+    unknown = "import os; known = os.sysconf; os.sysconf = lambda name: -1 if 'IOV' in name else known(name)"
+    (tmp_path / "sitecustomize.py").write_text(unknown)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    code = "from olympipe_ng.transport.wire import IOV_MAX; print(IOV_MAX)"
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, timeout=60) == "16\n"
 
 
 def test_a_vanished_peer_is_no_signal_where_each_socket_is_told_so(monkeypatch):
