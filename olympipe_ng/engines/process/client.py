@@ -47,6 +47,7 @@ from .supervisor import supervise
 
 __all__ = ["ProcessEngine"]
 
+LOOK = 1.0  # seconds between two looks for the supervisor's end without a pidfd; less wakes more, more hangs longer on a held socket
 ORDERS = (m.Stop, m.Drain, m.Pause, m.Resume)  # of the user
 
 
@@ -234,15 +235,24 @@ class ProcessEngine:
         pidfd = poller.watch_pid(self._pid, ended.append)
         try:
             while not channel.closed:
-                poller.wait(None)
+                poller.wait(LOOK if pidfd is None else None)
                 yield from channel.receive_nowait()
-                if ended:
+                if ended or (pidfd is None and self._has_ended()):
                     while messages := channel.receive_nowait():
                         yield from messages
                     return
         finally:
             if pidfd is not None:
                 os.close(pidfd)
+
+    def _has_ended(self) -> bool:
+        """Look for the supervisor's end, where no descriptor stands for it; one that a nursery begat is not ours to be looked for."""
+        if self._birth is not None or self._process is not None:
+            return self._process is not None and self._process.poll() is not None
+        try:
+            return os.waitpid(self._pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:  # whoever waits for all children was first
+            return True
 
     def _take(self, header: tuple[Any, ...], payload: memoryview) -> None:
         kind, host = header[0], self._host
