@@ -5,7 +5,7 @@
     engine ── record, warn, finish_run ──► errors, warnings, report
 
 Everything here is guarded by one condition: engines speak from a thread of their own, the user from any. An engine without threads
-(inline) is turned from here, whenever the user waits. It does not hold the ``Run``, so that one can be abandoned.
+(inline) is turned from here, whenever the user waits (``turns``). It does not hold the ``Run``, so that one can be abandoned.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .sinks import Sink, Sinks
 from .sources import under
 from .stages.contract import Stage
 from .transport.exceptions import load_exception
+from .turns import Turns
 from .worker import everything, make_specs
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Caller(Sinks):
         self.changed = threading.Condition()
         self.owner = os.getpid()
         self.telling = threading.RLock()  # a signal handler that stops the run may come in between
+        self.turns = Turns(self.changed)
         self.sinks = [Sink(node.number) for node in self.plan.sinks]
         self._by_number = {sink.number: sink for sink in self.sinks}
         self.errors: list[str] = []
@@ -148,15 +150,22 @@ class Caller(Sinks):
         self.stopping = True
         if not self.finished and not self.inherited:
             self.engine.send(m.Stop())
-            if not self.engine.threaded:
+            if not self.engine.threaded and not self.turns.mine:
                 self._clean_up()
 
     def _waits_for(self, thread: threading.Thread) -> bool:
         readers = [feeder.thread for feeder in self.feeders.values()] if self.engine.threaded else []
-        return thread in readers or self.engine.waits_for(thread)
+        return thread in readers or self.engine.waits_for(thread) or self.turns.mine
 
     def _clean_up(self) -> None:
         """Close what the run opened in this process; name what stays."""
+        if self.engine.threaded:
+            self._close()
+        elif not self.turns.once(self._close, 0.0 if self.hurried else STOP_SECONDS):
+            self.hurried = True  # who is at it will close what is to be closed
+            _log("a thread is still busy in user code of this run and was left behind")
+
+    def _close(self) -> None:
         if self.ended is not None:
             self.engine.close(0.0)
             return
@@ -279,7 +288,8 @@ class Caller(Sinks):
         return self.unloadable + sum(int(feeder.failed) for feeder in self.feeders.values())
 
     def statistics(self) -> Statistics:
-        records = self.final if self.finished else self.engine.statistics()
+        look = self.engine.statistics
+        records = self.final if self.finished else look() if self.engine.threaded else self.turns.look(look)
         return cast("Statistics", _statistics.make_statistics(self, records))
 
     def declared(self, number: int) -> str:

@@ -24,6 +24,7 @@ from .graph import Node
 from .origins import Origin
 from .plan import Plan, Role
 from .scheduler import messages as m
+from .turns import Turns
 
 __all__ = ["Sink", "Sinks"]
 
@@ -52,6 +53,7 @@ class Sinks:
 
     changed: threading.Condition
     telling: AbstractContextManager[Any]  # held by who says what was taken
+    turns: Turns  # of those who carry on an engine without threads
     engine: Engine
     owner: int  # the process that began the run
     plan: Plan
@@ -86,6 +88,7 @@ class Sinks:
         if self.inherited:
             text = f"this run belongs to the process that began it (pid {self.owner}): one forked from that can neither take items nor wait"
             raise PipelineError(text)
+        self.turns.check()
 
     # ------------------------------------------------------------------------------------------------- taking the items
 
@@ -232,8 +235,7 @@ class Sinks:
     def _until(self, condition: Callable[[], bool], deadline: float | None = None) -> None:
         """Wait until something is so."""
         if not self.engine.threaded:
-            while not condition():
-                self.engine.wait()
+            self.turns.until(condition, self.engine.wait, deadline)
             return
         self._stay_at_home()
         with self.changed:

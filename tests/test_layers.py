@@ -21,7 +21,7 @@ LAYERS = [
     ["scheduler"],
     ["worker"],
     ["engines"],
-    ["sinks", "caller", "run"],
+    ["turns", "sinks", "caller", "run"],
     ["deprecated", "drawing", "looking", "repeating", "building", "terminals", "pipeline"],
     ["decorators", "helpers", "progress", "report", "statistics"],
 ]

@@ -3,11 +3,14 @@
     wait ── an event? handle it ── a command? carry it out ── a source wants to be drawn? draw once ── a timer? sleep until it
 
 One item a frame; a source is drawn only when there is nothing else to do, so items pass through the whole graph one after the other.
+The calling thread may be one of several that take from the run: then each has its turns (``turns``), and who sleeps in one is woken by
+what another says.
 """
 
 from __future__ import annotations
 
 import contextvars
+import queue
 import threading
 import time
 from collections.abc import Sequence
@@ -36,6 +39,8 @@ class InlineEngine(LocalDriver):
         self._bench = Bench(job.host.warn, in_caller)
         self.hub = self._bench
         self._finished = False
+        self._sleeps = False
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be rung in a signal handler, too
 
     def hub_codec(self) -> Any:
         return HubCodec() if self.job.config.copy_items else self.codec
@@ -45,6 +50,8 @@ class InlineEngine(LocalDriver):
 
     def send(self, event: m.Event) -> None:
         self.events.append(event)
+        if self._sleeps:
+            self._bell.put(None)
 
     def wait(self) -> None:
         """Go one step: what has happened, else draw, else wait for the time."""
@@ -57,13 +64,28 @@ class InlineEngine(LocalDriver):
         self._carry_out(self.scheduler.handle(self.events.popleft(), time.monotonic()))
 
     def _sleep(self) -> None:
+        """Wait for the time, or for what another thread says."""
         seconds = self.remaining()
-        if seconds is None and self.scheduler.state.paused:
+        self._sleeps = True
+        try:
+            if not self.events:
+                if seconds is None:
+                    self._check_hope()
+                self._bell.get(timeout=seconds)
+        except queue.Empty:
+            self.events.append(self.due())
+        finally:
+            self._sleeps = False
+
+    def _check_hope(self) -> None:
+        """Say what is wrong where waiting would never end: no other thread may take what was delivered."""
+        state = self.scheduler.state
+        if state.paused:
             raise PipelineError("this run is paused, and inline nobody but its consumer can resume it: call run.resume() first")
-        if seconds is None:
+        if not any(edge.unstarted for sink in state.sinks for edge in state.inputs(sink)):
             raise InternalError("nothing is left to do, and the run has not ended")
-        time.sleep(seconds)
-        self.events.append(self.due())
+        if threading.active_count() == 1:
+            raise PipelineError("this run waits for room in a sink that is being iterated: take its items, or let go of the iterator")
 
     def waits_for(self, thread: threading.Thread) -> bool:
         return False
