@@ -96,15 +96,24 @@ class Sinks:
         """Wait for the next frame of a sink; ``None`` at its end."""
         self._stay_at_home()
         sink = self.sinks[k]
-        if not sink.frames and not sink.ended:
-            if self.joins:
-                self._tell_taken(sink)
-                self.engine.send(m.SinkWaits(sink.number, True))
-            self._await(lambda: bool(sink.frames or sink.ended))
-            if self.joins:
-                self.engine.send(m.SinkWaits(sink.number, False))
-        with self.changed:
-            return sink.frames.popleft() if sink.frames else None
+        while True:
+            if not sink.frames and not sink.ended:
+                self._await_frame(sink)
+            with self.changed:
+                if sink.frames:
+                    return sink.frames.popleft()
+                if sink.ended:
+                    return None
+            # else another thread that takes from this sink was first
+
+    def _await_frame(self, sink: Sink) -> None:
+        """Wait until there is a frame, or no more; where the sinks of a run are read apart the scheduler knows who waits."""
+        if self.joins:
+            self._tell_taken(sink)
+            self.engine.send(m.SinkWaits(sink.number, True))
+        self._await(lambda: bool(sink.frames or sink.ended))
+        if self.joins:
+            self.engine.send(m.SinkWaits(sink.number, False))
 
     def next_of_any(self) -> tuple[int, Delivered] | None:
         """Wait for a frame of any sink; ``None`` when all have ended, or one with an error."""

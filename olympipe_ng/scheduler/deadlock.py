@@ -45,7 +45,7 @@ def _starved(state: State, node: Node) -> list[Edge]:
         idle = not any(True for _ in node.in_hand())
         ready = [state.edges[node.plan.inputs[port]] for port in node.ready]
         return [edge for edge in ready if not edge.ended] if idle and not any(edge.queue for edge in ready) else []
-    if node.plan.role is Role.SINK and node.number in state.waiting:
+    if node.plan.role is Role.SINK and state.waiting[node.number]:
         edge = state.edges[node.plan.inputs[0]]
         return [] if edge.queue or edge.unstarted or edge.ended else [edge]
     return []
@@ -77,7 +77,7 @@ def _circle(state: State, join: Node, edge: Edge) -> list[Edge]:
 def _waits_for(state: State, node: Node) -> list[tuple[bool, Edge]] | None:
     """Tell what a node waits for: (True, full edge) or (False, empty edge); ``None`` if it can move by itself."""
     if node.plan.role is Role.SINK:
-        return None if node.number in state.waiting else []
+        return None if state.waiting[node.number] else []
     working = any(ticket.state is not TicketState.CREDIT for worker in node.workers.values() for ticket in worker.running)
     if working or not node.alive or (node.deadline is not None and node.deadline > state.now):
         return None

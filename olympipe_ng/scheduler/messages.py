@@ -210,7 +210,7 @@ class Took(NamedTuple):
 
 
 class SinkWaits(NamedTuple):
-    """The consumer waits for (or no longer waits for) this sink; tells a slow consumer from a starved one."""
+    """A consumer waits for (or no longer waits for) this sink; tells a slow consumer from a starved one. There may be several."""
 
     sink: int
     waiting: bool

@@ -9,7 +9,7 @@ Only the scheduler's own modules touch it: ``dealing`` (what is given to whom), 
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -50,7 +50,7 @@ class State:
         self.tickets: dict[int, Ticket] = {}
         self.sources = {node.number: SourceState() for node in plan.sources}
         self.delivered: dict[int, deque[list[Any]]] = {node.number: deque() for node in plan.sinks}  # [frame, items not taken]
-        self.waiting: set[int] = set()  # sinks whose consumer waits
+        self.waiting: Counter[int] = Counter()  # by sink: of its consumers, those that wait
         self.ledger = Ledger(len(plan.nodes))
         self.commands: list[Command] = []
         self.sinks = [node for node in self.nodes if node.plan.role is Role.SINK]

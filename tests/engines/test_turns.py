@@ -10,7 +10,8 @@ import pytest
 from olympipe_ng import Pipeline, PipelineError
 from olympipe_ng.engines.inline import InlineEngine
 from olympipe_ng.scheduler.messages import Stop
-from tests.engines.kinds import each_engine
+from olympipe_ng.sinks import Sinks
+from tests.engines.kinds import each_engine, in_threads
 
 TIMEOUT = 20
 
@@ -53,6 +54,60 @@ def test_a_run_is_seen_through_while_another_thread_iterates_it(where):
         taken, report = beside(lambda: list(items), run.wait)
     assert taken == list(range(300))
     assert report.stages[-1].items_out == 300
+
+
+@in_threads
+def test_of_threads_that_share_a_sink_none_ends_before_the_sink_does(where, monkeypatch):
+    """Two are woken by one item: who comes too late for it waits for the next."""
+    begin, go_on, await_ = threading.Event(), threading.Event(), Sinks._await
+    wait, woken, wait_again = threading.Barrier(2, begin.set), threading.Barrier(2), threading.Barrier(2, go_on.set)
+    turns = [[wait_again], [wait_again], [wait, woken], [wait, woken]]
+
+    def source():
+        begin.wait(TIMEOUT)
+        yield 0
+        go_on.wait(TIMEOUT)
+
+    def await_together(self, condition):
+        before, *behind = turns.pop()
+        before.wait(TIMEOUT / 4)
+        await_(self, condition)
+        for barrier in behind:
+            barrier.wait(TIMEOUT)
+
+    with Pipeline(source, **where).task(abs).start() as run:
+        monkeypatch.setattr(Sinks, "_await", await_together)
+        several = iter(run), iter(run)
+        taken = beside(*(lambda items=items: list(items) for items in several))
+    assert sorted(taken) == [[], [0]]
+
+
+@each_engine
+def test_threads_that_share_a_sink_wait_each_by_itself(where):
+    """One has its item and waits for the other: the sink beside theirs, which nobody reads meanwhile, does not hold that back."""
+    numbers = Pipeline(range(200), queue_size=2, **where)
+    few, all_of_them = numbers.filter(lambda x: x % 50 == 49), numbers.task(abs)
+    pair, done = threading.Barrier(2), threading.Event()
+
+    def take(items):
+        return [(item, pair.wait(TIMEOUT / 4))[0] for item in items]
+
+    def take_later():
+        first = next(rest)
+        done.wait(TIMEOUT)
+        return [first, *rest]
+
+    def take_in_pairs():
+        try:
+            return beside(lambda: take(several[0]), lambda: take(several[1]))
+        finally:
+            done.set()
+
+    with few.start([all_of_them]) as run:
+        several, rest = [iter(run), iter(run)], run.iterate(all_of_them)
+        pairs, others = beside(take_in_pairs, take_later)
+    assert sorted(item for each in pairs for item in each) == [49, 99, 149, 199]
+    assert others == list(range(200))
 
 
 @pytest.fixture
