@@ -79,12 +79,17 @@ def _waits_for(state: State, node: Node) -> list[tuple[bool, Edge]] | None:
     if node.plan.role is Role.SINK:
         return None if state.waiting[node.number] else []
     working = any(ticket.state is not TicketState.CREDIT for worker in node.workers.values() for ticket in worker.running)
-    if working or not node.alive or (node.deadline is not None and node.deadline > state.now):
+    if working or not node.alive:
         return None
     blocked = [(True, edge) for edge in state.outputs(node) if not edge.closed and edge.room(oldest=True) <= 0]
     if node.plan.role is Role.SOURCE:
         source = state.sources[node.number]
         return blocked if blocked and source.asked == source.drawn and not source.ended else None
     ready = [state.edges[node.plan.inputs[port]] for port in node.ready]
-    starved = not any(edge.queue for edge in ready) and not node.window and node.deadline is None
-    return [(False, edge) for edge in ready if not edge.ended] if starved else (blocked or None)
+    starved = not any(edge.queue for edge in ready) and not node.window
+    missing = [(False, edge) for edge in ready if not edge.ended]
+    if node.deadline is None:
+        return missing if starved else (blocked or None)
+    if starved and missing and node.deadline > state.now:  # its time will come, and mean something else if it had its input before
+        return missing
+    return blocked or None

@@ -119,6 +119,32 @@ def test_arms_of_very_unequal_rates_do_not_deadlock(where):
     assert zipped.wait_for_result() == [(0, 49), (0, 99)]
 
 
+WAITING = {
+    "timeout": (lambda p: p.filter(lambda x: x % 50 == 49).timeout(1.0), [49, 99]),
+    "batch within": (lambda p: p.batch(50, within=60.0), [list(range(50)), list(range(50, 100))]),
+}
+
+
+@each_engine
+@pytest.mark.parametrize("kind", WAITING)
+@pytest.mark.filterwarnings("ignore:.*rejoin")
+def test_an_arm_that_also_waits_for_its_time_does_not_deadlock(kind, where):
+    """The waiting arm grows at once: the time of the other runs while its items come, so no stream is cut, no batch incomplete."""
+    numbers = Pipeline(range(100), queue_size=2, **where)
+    arm, gives = WAITING[kind]
+    assert arm(numbers).zip(numbers).wait_for_result() == list(zip(gives, range(2), strict=True))
+
+
+@each_engine
+def test_a_sink_is_read_before_another_that_stands_behind_a_timeout(where):
+    """What nobody reads yet grows at once; the timeout's own time is not waited for."""
+    numbers = Pipeline(range(100), queue_size=2, **where)
+    total, watched = numbers.reduce(0, lambda item, total: item + total), numbers.timeout(60.0)
+    with total.start([watched]) as run:
+        first, second = iter(run), run.iterate(watched)
+        assert (list(first), list(second)) == ([4950], list(range(100)))
+
+
 @in_threads
 def test_a_rejoin_gives_each_item_with_what_became_of_it(where):
     """An item that one arm dropped is dropped, or filled in, and the order is the source's."""
