@@ -101,13 +101,24 @@ async def _in_time(outcome: Awaitable[Any], limit: float | None) -> Any:
     """Await what the user's function gave, cancelling it when it takes longer than the stage's ``timeout``."""
     if limit is None:
         return await outcome
-    task = asyncio.ensure_future(outcome)
+    task = asyncio.ensure_future(_outcome(outcome))
     await asyncio.wait([task], timeout=limit)
     if not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=CANCEL_SECONDS)
         raise _Late(f"took longer than timeout={limit:g} s")
-    return task.result()
+    result, error = task.result()
+    if error is not None:
+        raise error
+    return result
+
+
+async def _outcome(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    """Give what an awaitable raised as a value where raising it would end the loop with it."""
+    try:
+        return await awaitable, None
+    except (SystemExit, KeyboardInterrupt) as error:  # the user's
+        return None, error
 
 
 async def _emit_all(ticket: TicketRun, at: int, telling: Generator[Done, int, Done | None], tell: Tell, room: Room) -> Done | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import queue
@@ -120,6 +121,22 @@ def outcome(pipeline):
     with pytest.raises(ItemError) as caught:
         came.extend(pipeline)
     return came, caught.value
+
+
+@pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError])
+@each_engine
+def test_what_ends_an_event_loop_is_the_failure_of_its_item_under_a_timeout_too(where, kind):
+    """An ``async def`` with ``timeout=`` that calls ``sys.exit()``: its item fails, the others go on."""
+
+    async def work(x):
+        await asyncio.sleep(0)
+        if x == 3:
+            raise kind("the reason")
+        return x
+
+    results = Pipeline(range(6), **where).task(work, timeout=60, on_error="collect").wait_for_result()
+    assert results == [0, 1, 2, 4, 5]
+    assert [text for text in results.errors if f"{kind.__name__}: the reason" in text] == results.errors != []
 
 
 @pytest.mark.parametrize("kind", RAISED)
