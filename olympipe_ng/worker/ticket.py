@@ -286,7 +286,7 @@ class TicketRun:
         self._line_up(upto)
         outputs = self.outputs.take()
         now = time.perf_counter()
-        items = upto - self.told + (note is not None and self.spec.stage.arity is not None)
+        items = upto - self.told + (note is not None and upto < self.dispatch.hi)  # with the one that failed, if it was an item
         told = Done(
             -1,
             self.dispatch.ticket,

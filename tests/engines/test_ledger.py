@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from olympipe_ng import DROP, Pipeline, TooManyFailures, current_item
+from olympipe_ng import DROP, Pipeline, StageError, TooManyFailures, current_item
 from tests.engines.kinds import each_engine, everywhere
 
 # --------------------------------------------------------------------------------------------------------------- budgets
@@ -96,3 +96,29 @@ def test_the_ledger_counts_each_fate(where):
     assert [(stage.items_in, stage.passed, stage.filtered, stage.dropped) for stage in report.stages[1:]] == [
         (100, 50, 50, 0), (50, 5, 0, 45), (5, 5, 0, 0), (3, 3, 0, 0), (5, 3, 2, 0),
     ]  # fmt: skip
+
+
+def refuse_the_third(item, *total):
+    if item == 3:
+        raise ValueError("three")
+    return item
+
+
+GATHERING = {
+    "bucket": lambda p: p.bucket(refuse_the_third, 2),
+    "unique": lambda p: p.unique(refuse_the_third),
+    "scan": lambda p: p.scan(0, refuse_the_third),
+    "reduce": lambda p: p.reduce(0, refuse_the_third),
+    "task": lambda p: p.task(refuse_the_third),
+}
+
+
+@each_engine
+@pytest.mark.parametrize("kind", GATHERING)
+def test_the_ledger_of_a_run_that_failed_is_balanced(kind, where):
+    """The item that ended the run has failed, those before it went through, those behind it are cancelled."""
+    with GATHERING[kind](Pipeline(range(9), **where)).start() as run:
+        with pytest.raises(StageError, match="three"):
+            list(run)
+        stage = run.report().stages[1]
+    assert (stage.passed, stage.failed, stage.settled) == (3, 1, stage.items_in)
