@@ -210,15 +210,16 @@ class Node:
 
     @property
     def in_turn(self) -> bool:
-        """Say whether tickets must be dealt in input order: to a stream, or where a younger one, waiting for room, would keep the lane."""
-        return self.plan.stream or (self.plan.many and self.plan.ordered)
+        """Say whether tickets must be dealt in input order: to a stream, or to what else sees all items one after the other and keeps
+        something of them, or where a younger one, waiting for room, would keep the lane."""
+        return self.plan.stream or (self.plan.many and self.plan.ordered) or (self.plan.stateful and self.lanes == 1)
 
     def hand(self) -> int:
         """Return how many tickets a worker may hold: what keeps its lanes busy, plus one where that helps."""
         plan = self.plan
         if plan.hub or self.is_join or plan.timeout or not plan.redeliver or not self.cost or self.cost > DEAR:
             return plan.lanes
-        if plan.many and (plan.retries or not plan.stream):
+        if (plan.many and (plan.retries or not plan.stream)) or (plan.stateful and plan.retries):
             return plan.lanes  # what is in hand behind a ticket that comes back would be run before it, or keep room and lane from it
         return plan.lanes + max(1, plan.lanes // SPARE)
 

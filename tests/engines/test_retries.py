@@ -106,3 +106,24 @@ def test_the_pause_before_a_retry_doubles_up_to_its_bound(where, tmp_path):
     pauses = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert len(pauses) == 3
     assert all(pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.1), strict=True))
+
+
+class Diary:
+    """Keeps what it was asked; refuses each seventh item once."""
+
+    def __init__(self):
+        self.asked = []
+
+    def write(self, item):
+        self.asked.append(item)
+        if item % 7 == 3 and self.asked.count(item) == 1:
+            raise ValueError(item)
+        return len(self.asked)
+
+
+@each_engine
+def test_an_instance_that_accumulates_sees_an_item_again_before_the_items_behind_it(where):
+    """``stateful=True``: what waits for another attempt holds back what comes after it, however much was in the worker's hand."""
+    diary = Pipeline(range(60), **where).class_task(Diary, Diary.write, stateful=True, retries=1, backoff=0.001)
+    asked = [item for item in range(60) for _ in range(2 if item % 7 == 3 else 1)]
+    assert diary.wait_for_result() == [place for place, item in enumerate(asked, 1) if asked[place : place + 1] != [item]]
