@@ -169,16 +169,16 @@ def test_a_stop_in_the_middle_of_a_message_does_not_wait_for_itself():
         items = iter(run)
         next(items)
         engine = run._core.engine
-        write_all, interrupted, me = engine._channel._write_all, [], threading.get_ident()
+        write, interrupted, me = engine._channel._write, [], threading.get_ident()
 
-        def handle_and_write():
+        def handle_and_write(flags):
             if threading.get_ident() == me and not interrupted:
                 interrupted.append(True)
                 run.pause()
                 run.stop()
-            write_all()
+            write(flags)
 
-        engine._channel._write_all = handle_and_write
+        engine._channel._write = handle_and_write
         began = time.monotonic()
         engine.gather()
         assert interrupted
