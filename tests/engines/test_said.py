@@ -6,7 +6,9 @@ import contextlib
 import enum
 import logging
 import os
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -128,6 +130,25 @@ def test_what_is_said_when_no_thread_can_be_begun_is_printed_at_the_end(monkeypa
     assert desk.take((p.PRINT, 1, "second\n"))
     desk.close()
     assert capsys.readouterr().out == "first\nsecond\n"
+
+
+def test_what_a_blocked_stream_left_is_not_printed_by_whoever_closes_the_run_once_more(monkeypatch):
+    """A run is closed when it ends, and again when it is left: nobody waits for that stream then."""
+    release = threading.Event()
+
+    class Blocked:
+        def write(self, text):
+            release.wait(TIMEOUT)
+
+    monkeypatch.setattr(sys, "stdout", Blocked())
+    desk = LogDesk()
+    for _ in range(3):
+        desk.take((p.PRINT, 1, "a line\n"))
+    desk.close()
+    began = time.monotonic()
+    desk.close()
+    assert time.monotonic() - began < 1
+    release.set()
 
 
 def record(text):

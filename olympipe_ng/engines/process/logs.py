@@ -211,7 +211,7 @@ class LogDesk:
         """Work off what waits, for a while."""
         self.finish()
         if self._thread is None:
-            while not self._waiting.empty():  # no thread could be begun
+            while not self._closed and not self._waiting.empty():  # no thread could be begun
                 self._do(self._waiting.get())
             return
         if threading.current_thread() is not self._thread:
