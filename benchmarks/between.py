@@ -3,10 +3,11 @@
     item, item, item ...            the same loop again and again, with nothing between: what two plain processes do
     code, item, code, item ...      a millisecond of other Python between them, from the standard library alone
 
-A tight loop of 4 ms takes 1 to 7 % longer behind a millisecond of varied Python, by machine and by how the interpreter was built (less in
-Debian's than in what pyenv compiles by default), and recovers over some tens of milliseconds; a digest computed in C takes 1 % longer. So an
-engine whose workers run more Python for an item than a ``get`` and a ``put`` cannot come to the efficiency of two plain processes in a
-benchmark of tight loops there. It is a property of processor and interpreter, not of any engine: none takes part here. Pin it to a processor (``taskset -c 0``) for quiet figures.
+A tight loop of 4 ms takes 1 to 7 % longer behind a millisecond of varied Python, by machine, and recovers over some tens of milliseconds; a
+digest computed in C takes 1 % longer. So an engine whose workers run more Python for an item than a ``get`` and a ``put`` cannot come to
+the efficiency of two plain processes in a benchmark of tight loops. How the interpreter was built matters more still: in what pyenv
+compiles by default such loops lose some 10 % in a worker, in Debian's 1 %. It is a property of processor and interpreter, of no engine:
+none takes part here. Pin it to a processor (``taskset -c 0``) for quiet figures.
 """
 
 from __future__ import annotations
