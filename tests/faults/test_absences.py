@@ -33,6 +33,14 @@ class Elsewhere(Script):
         super().__init__(folder, code, *arguments, env={"PYTHONPATH": f"{bootstrap}:{ROOT}"})
 
 
+def run(folder, missing, code, method):
+    """Run such a script to its end, which leaves nothing; return its status, its output and its errors."""
+    with Elsewhere(folder, missing, code, method) as script:
+        ended = script.end()
+        assert not script.left()
+    return ended
+
+
 ORDINARY = """
 import os, sys
 import numpy as np
@@ -52,9 +60,7 @@ print([x for x in range(20) if x != 5] == [int(a[0]) for a in results], len(run.
 @pytest.mark.parametrize("method", METHODS)
 def test_without_proc_everything_works(tmp_path, method):
     """Names of processes, threads of others, used memory: what cannot be told is not told."""
-    with Elsewhere(tmp_path, NO_PROC, ORDINARY, method) as script:
-        status, output, errors = script.end()
-        assert not script.left()
+    status, output, errors = run(tmp_path, NO_PROC, ORDINARY, method)
     assert status == 0, errors
     assert output.startswith("True 1 "), output
     assert "SIGKILL" in output
@@ -86,9 +92,7 @@ print(Pipeline(range(4), start_method=sys.argv[1], progress=False).task(work, on
 @pytest.mark.parametrize("method", METHODS)
 def test_what_workers_leave_is_ended_where_the_kernel_keeps_no_list_of_children(tmp_path, method):
     """CONFIG_PROC_CHILDREN is an option of the kernel: without it who has whom for a parent is asked for each process."""
-    with Elsewhere(tmp_path, NO_CHILDREN, LEAVERS, method) as script:
-        status, output, errors = script.end()
-        assert not script.left()
+    status, output, errors = run(tmp_path, NO_CHILDREN, LEAVERS, method)
     assert (status, output) == (0, "[0, 1, 3]\n"), errors
 
 
@@ -101,9 +105,7 @@ sys.modules["ctypes"] = sys.modules["_ctypes"] = None
 @pytest.mark.parametrize("method", METHODS)
 def test_without_ctypes_and_so_without_prctl_everything_works(tmp_path, method):
     """Pythons are built without it, where libffi was not there; other systems have no such thing to be called."""
-    with Elsewhere(tmp_path, NO_PRCTL, ORDINARY, method) as script:
-        status, output, errors = script.end()
-        assert not script.left()
+    status, output, errors = run(tmp_path, NO_PRCTL, ORDINARY, method)
     assert status == 0, errors
     assert output.startswith("True 1 "), output
     assert "SIGKILL" in output
@@ -151,9 +153,7 @@ print(results, len(results.errors), "SIGKILL" in results.errors[0])
 @pytest.mark.parametrize("method", METHODS)
 def test_without_pidfd_a_death_is_heard_of_though_the_workers_socket_lives_on(tmp_path, method):
     """What it started holds the socket, and no descriptor stands for the process: the supervisor hears of its children's ends."""
-    with Elsewhere(tmp_path, NO_PIDFD, HELD, method) as script:
-        status, output, errors = script.end()
-        assert not script.left()
+    status, output, errors = run(tmp_path, NO_PIDFD, HELD, method)
     assert (status, output) == (0, "[0, 1, 2, 3, 4, 6, 7, 8, 9] 1 True\n"), errors
 
 
@@ -176,9 +176,7 @@ print(results == [x for x in range(400) if x != 300], [failure.item for failure 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_memfd_it_is_known_which_item_a_worker_died_at_and_where_it_was(tmp_path, method):
     """The control page is a file without a name then: a crash tells its stack, and the items that had not begun are run."""
-    with Elsewhere(tmp_path, NO_MEMFD, CRASH, method) as script:
-        status, output, errors = script.end()
-        assert not script.left()
+    status, output, errors = run(tmp_path, NO_MEMFD, CRASH, method)
     assert (status, output) == (0, "True [300] True\n"), errors
 
 
@@ -210,9 +208,7 @@ except WorkerDied as error:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_limit_on_processes_is_told_by_its_name(tmp_path, method):
     """As ulimit -u, or a container's pids.max: the system refuses what the stage needs, and no bug of ours is to be reported."""
-    with Elsewhere(tmp_path, ONE_PROCESS, MANY, method) as script:
-        status, output, errors = script.end()
-        assert not script.left()
+    status, output, errors = run(tmp_path, ONE_PROCESS, MANY, method)
     assert (status, errors) == (0, "")
     assert output.startswith("stage 1 'abs'"), output
     assert "was never born: [Errno 11] " in output

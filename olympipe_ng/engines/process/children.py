@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 from ...lazy import lazy
 from ...machine import read
 from ...worker import StageSpec
-from .deaths import peak_of
+from .deaths import kill, peak_of, wait_for
 
 ctypes = lazy("ctypes")
 psutil = lazy("psutil")
@@ -127,12 +127,10 @@ def fork_grandchildren(bodies: Sequence[Callable[[], int]]) -> list[int]:
     os.close(writing)
     with open(reading, "rb") as answers:
         pids = [pid for (pid,) in PID.iter_unpack(answers.read())]
-    with suppress(ChildProcessError):  # the user's modules ignore SIGCHLD, or wait for whoever ends
-        os.waitpid(child, 0)
+    wait_for(child)  # unless the user's modules ignore SIGCHLD, or wait for whoever ends
     if len(pids) < len(bodies):
         for pid in pids:  # they wait to be told to begin, and nobody knows them
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
         raise OSError(errno.EAGAIN, f"{len(bodies) - len(pids)} of {len(bodies)} workers could not be forked")
     return pids
 

@@ -8,9 +8,7 @@ One thread, started after any fork. The supervisor's end without a ``FINISH`` is
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import threading
 import time
 import traceback
@@ -35,6 +33,7 @@ from . import protocol as p
 from .blas import threads_of_run
 from .boot import pack_plan
 from .children import OPEN, be_subreaper, fork_child, import_for_children, name_process, starting
+from .deaths import kill, wait_for
 from .depot import CALLER
 from .heap import kept_by_each
 from .limits import LARGE_CLOSURE, check_descriptors, hold_standard, is_address_space_limited, warn_of_size
@@ -303,8 +302,7 @@ class ProcessEngine:
             self._thread.join(max(0.0, until - time.monotonic()))
         pid = self._pid
         if self._thread.is_alive() and pid:
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
             self._thread.join(1.0)
         if self._channel is not None:
             OPEN.discard(self._channel)
@@ -323,7 +321,6 @@ class ProcessEngine:
         elif self._process is not None:
             self._process.wait()
         elif pid:
-            with contextlib.suppress(ChildProcessError):  # whoever waits for all children was first
-                os.waitpid(pid, 0)
+            wait_for(pid)
         self._pid = 0
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from ... import units
@@ -17,7 +18,7 @@ from ...lazy import lazy
 
 psutil = lazy("psutil")
 
-__all__ = ["death_note", "kill_orphans", "peak_of", "wait_for", "was_killed"]
+__all__ = ["death_note", "kill", "kill_orphans", "peak_of", "wait_for", "was_killed"]
 
 UNBORN = "Does a module that the pipeline needs exit, or abort, when it is imported?"
 LIMITED = "Is there a limit on processes, descriptors or memory (ulimit -u, ulimit -n, pids.max of a container)? A lower count needs fewer."
@@ -67,22 +68,23 @@ def peak_of(usage: Any) -> int:
     return int(usage.ru_maxrss) * unit
 
 
+def kill(pid: int) -> None:
+    """Kill a process, if it has not ended just now."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def wait_for(pid: int) -> None:
-    """Reap a process that is sure to end."""
-    try:
+    """Reap a process that is sure to end, if whoever waits for all children was not first."""
+    with suppress(ChildProcessError):
         os.waitpid(pid, 0)
-    except ChildProcessError:
-        return
 
 
 def kill_orphans(keep: Collection[int] = ()) -> None:
     """Kill what workers left behind, and what that leaves behind: we are their parent now."""
     while pids := [pid for pid in _children() if pid not in keep]:
         for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            kill(pid)
             wait_for(pid)
 
 

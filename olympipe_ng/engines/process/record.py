@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
 from collections.abc import Iterable
 
 from ...failures import Note
 from ...transport.wire import Channel
-from .deaths import peak_of
+from .deaths import kill, peak_of
 from .page import read_page, read_words
 
 __all__ = ["DEATH_WAIT", "WorkerRecord"]
@@ -43,8 +41,7 @@ class WorkerRecord:
         """Kill it; while it is not born yet, who was to bear it, and is busy in the user's modules."""
         pids = bearers if self.pid is None else [] if self.reaped else [self.pid]
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
 
     def reap(self) -> bool:
         """Fetch the exit status; ``False`` if it is not there yet."""
