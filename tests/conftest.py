@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 
 import pytest
@@ -11,6 +12,11 @@ from tests.leaks import left_behind, look
 
 settings.register_profile("olympipe_ng", deadline=None, derandomize=True)
 settings.load_profile("olympipe_ng")
+
+for ignored in ("SIGHUP", "SIGQUIT", "SIGTERM"):  # by nohup, or a shell's background: each script of a test would ignore them, too
+    if hasattr(signal, ignored):
+        signal.signal(getattr(signal, ignored), signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
