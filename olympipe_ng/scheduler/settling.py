@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from .budget import overdrawn
 from .ending import after_commit, cancel_items, drop_input, fail_node, fail_run, unreserve, withhold
-from .messages import Counts, Done, Frame, Record, SourceFailed, SourceFrame, Took
-from .node import Node, Ticket, TicketState, Worker
+from .messages import Done, Frame, Record, SourceFailed, SourceFrame, Took
+from .node import Node, Ticket, TicketState
 from .state import State
 
 __all__ = ["backoff", "commit", "done", "put_marks", "settled_before", "source_failed", "source_frame", "split", "took"]
@@ -72,11 +72,12 @@ def done(state: State, event: Done) -> None:
         worker.tickets.pop(ticket.number, None)
         ticket.worker = None
     state.touch_around(node)
+    worker.served += sum(event.counts)
     if ticket.state is TicketState.CANCELLED:
         _forget(state, ticket, event)
     else:
         _settle(state, node, ticket, event)
-        _learn(state, node, worker, ticket, event)
+        _learn(state, node, ticket, event)
         if event.note is not None:
             withhold(state, node)
         if event.counts.failed:
@@ -186,9 +187,8 @@ def split(state: State, node: Node, ticket: Ticket, lo: int, hi: int) -> Ticket:
     return part
 
 
-def _learn(state: State, node: Node, worker: Worker, ticket: Ticket, event: Done) -> None:
-    items = sum(event.counts) if event.counts != Counts() else 0
-    worker.served += max(0, items)
+def _learn(state: State, node: Node, ticket: Ticket, event: Done) -> None:
+    items = sum(event.counts)
     ticket.spent += event.busy + event.moving
     if items > 0:
         if not node.plan.many:

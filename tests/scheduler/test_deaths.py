@@ -9,6 +9,7 @@ from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
 from olympipe_ng.scheduler.deaths import KILLED_STARTS, START_DEATHS, UNBEGUN
 from olympipe_ng.scheduler.messages import (
+    Counts,
     Dispatch,
     Done,
     Due,
@@ -225,3 +226,21 @@ def test_a_stall_where_nobody_knows_names_the_whole_ticket():
     driver.feed()
     assert "holds 10 items from item 0 on" in stall(driver, None)
     driver.tell(Stop())
+
+
+def test_what_a_worker_did_of_a_cancelled_ticket_counts_as_served():
+    """Its day is over by it: what a dead worker's ticket gives back goes to a fresh one."""
+    driver = Driver(workers=3, max_items=1)
+    driver.scheduler.state.nodes[1].size = 1
+    for command in driver.heard[:]:
+        if isinstance(command, StartWorker):
+            driver.tell(WorkerReady(command.worker, 4711))
+    driver.tell(SourceFrame(0, Parcel(3, 3, Origins.range(0, 0, 3), None)))
+    elder, culprit, younger = [command for command in driver.heard if isinstance(command, Dispatch)]
+    driver.tell(Done(culprit.worker, culprit.ticket, culprit.lo, note=NOTE, counts=Counts(failed=1)))
+    driver.tell(Done(younger.worker, younger.ticket, younger.hi, counts=Counts(1)))
+    driver.heard.clear()
+    driver.tell(WorkerDied(elder.worker, NOTE))
+    assert not any(isinstance(command, Dispatch) for command in driver.heard)
+    driver.ready()
+    assert driver.last(Dispatch).worker == driver.last(StartWorker).worker
