@@ -12,9 +12,15 @@ from typing import Any
 from .lazy import lazy
 
 asyncio = lazy("asyncio")
+timers = lazy("olympipe_ng.timers")
 futures = lazy("concurrent.futures")
 
-__all__ = ["complete", "run"]
+__all__ = ["complete", "new_loop", "run"]
+
+
+def new_loop() -> Any:
+    """Make an event loop to run what the user gave."""
+    return timers.exact_loop()
 
 
 def complete(loop: Any, awaitable: Awaitable[Any]) -> Any:

@@ -17,7 +17,7 @@ from itertools import chain, count, islice
 from typing import Any
 
 from .lazy import lazy
-from .loops import complete
+from .loops import complete, new_loop
 
 asyncio = lazy("asyncio")
 futures = lazy("concurrent.futures")
@@ -200,7 +200,7 @@ class AsyncReader(_AwaitingReader):
 
     def _complete(self, awaitable: Any) -> Any:
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+            self._loop = new_loop()
         return complete(self._loop, self._loop.create_task(_await(awaitable)))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..failures import Kind
 from ..lazy import lazy
-from ..loops import complete
+from ..loops import complete, new_loop
 from ..scheduler.messages import Dispatch, Done, Event, Grant, SetupFailed, StartWorker, WorkerGone, WorkerReady
 from ..worker import Catch, Codec, StageSpec, StageWorker, everything, run_async
 
@@ -127,5 +127,5 @@ class Bench:
         if not spec.stage.is_async:
             return None
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+            self._loop = new_loop()
         return self._loop

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..failures import Kind
 from ..lazy import lazy
+from ..loops import new_loop
 from ..scheduler.messages import Cancel, Dispatch, Done, Event, Grant, SetupFailed, WorkerGone, WorkerReady
 from ..worker import NOBODY, Codec, Hands, StageSpec, StageWorker, drive, read_hands, run_async
 
@@ -70,7 +71,7 @@ class LaneGroup:
     def start(self) -> None:
         """Set up in a thread of its own, then open the lanes; its event loop is there from now on, so that ``stop`` may follow at once."""
         if self.spec.stage.is_async:
-            self._loop, self._ending = asyncio.new_event_loop(), asyncio.Event()
+            self._loop, self._ending = new_loop(), asyncio.Event()
         self._spawn(self._run_async if self.spec.stage.is_async else self._run_first)
 
     def dispatch(self, command: Dispatch) -> None:

@@ -88,7 +88,7 @@ if hasattr(os, "register_at_fork"):
 
 def import_for_children(specs: Iterable[StageSpec] = ()) -> None:
     """Import what every child needs, here and once: what is missing at a fork is imported in each of them, and in each run again."""
-    for name in (*USED, *(["asyncio"] if any(spec.stage.is_async for spec in specs) else [])):
+    for name in (*USED, *(["asyncio", "olympipe_ng.timers"] if any(spec.stage.is_async for spec in specs) else [])):
         importlib.import_module(name)
     _prctl()
 
