@@ -3,7 +3,7 @@
     <Q bytes that follow> <I length of the header, count of descriptors> | header: marshal of a tuple | payload segments, back to back
 
     send ──► one sendmsg, the rest of a partial write after it                    blocking: workers, the caller
-    post ──► the same, by whoever is sending                                      never waits for a lock: what the collector says
+    post ──► the same, by whoever is sending                                      never waits for a lock: lanes, what the collector says
     queue, flush ──► pieces wait in order, flush writes what the socket takes     never waits: the supervisor
     receive, receive_nowait ◄── small messages through one reused buffer, a large one straight into memory of its own
 
@@ -73,7 +73,7 @@ class Channel:
         self._torn: Callable[[], object] = lambda: None
         self._out: deque[Buffer] = deque()
         self._out_fds: deque[tuple[int, Sequence[int], bool]] = deque()  # (position of a message's first byte, descriptors, to be closed)
-        self._posted: deque[tuple[Any, ...]] = deque()
+        self._posted: deque[tuple[tuple[Any, ...], Iterable[Buffer]]] = deque()
         self._senders: set[int] = set()  # threads
         self._queued = 0  # stream position behind the last byte that was queued
         self._sent = 0
@@ -121,13 +121,14 @@ class Channel:
         """Say whether a thread is in the middle of a message: a signal handler asks, or the garbage collector."""
         return thread in self._senders
 
-    def post(self, header: tuple[Any, ...]) -> None:
-        """Send a small message of its own, or have whoever is sending send it next: for whoever may hold the lock of this channel himself,
-        as a signal handler may, or the garbage collector, that runs in the middle of ``send``."""
+    def post(self, header: tuple[Any, ...], segments: Iterable[Buffer] = ()) -> None:
+        """Send one message, or have whoever is sending send it next: for many threads, none of which is to wait for the others, and for
+        whoever may hold the lock of this channel himself, as a signal handler may, or the garbage collector, that runs in the middle of
+        ``send``. Segments must not change any more."""
         me = threading.get_ident()
         outermost = me not in self._senders
         self._senders.add(me)
-        self._posted.append(header)
+        self._posted.append((header, segments))
         self._send_posted()
         if outermost:
             self._senders.discard(me)
@@ -136,7 +137,7 @@ class Channel:
         """Send what was posted, unless somebody holds the lock: he comes here when he has let go of it."""
         while self._posted and self._lock.acquire(blocking=False):
             try:
-                self._send_now(self._posted.popleft())
+                self._send_now(*self._posted.popleft())
             finally:
                 self._lock.release()
 

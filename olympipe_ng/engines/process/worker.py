@@ -122,7 +122,10 @@ class WorkerProcess:
     def _send(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
         if self._is_copy:
             self._end_copy()
-        self._channel.send(header, segments, fds)
+        if self._lanes and not fds:  # which whoever gives them may close at once
+            self._channel.post(header, segments)  # by the lane that is sending: each that waits costs all of them two switches
+        else:
+            self._channel.send(header, segments, fds)
 
     def _warn(self, text: str) -> None:
         self._send((p.WARN, text))
