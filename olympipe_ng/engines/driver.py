@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..plan import Plan
@@ -74,7 +74,7 @@ class Driver:
         deadline = self.scheduler.deadline
         return None if deadline is None else max(0.0, deadline - time.monotonic())
 
-    def _carry_out(self, commands: list[m.Command]) -> None:
+    def _carry_out(self, commands: Iterable[m.Command]) -> None:
         for command in commands:
             self._table[type(command)](command)
 

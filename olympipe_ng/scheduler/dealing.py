@@ -22,8 +22,8 @@ HEAVY = 65_536  # bytes of a frame that is not left waiting to be used again; mo
 def deal(state: State, node: Node) -> bool:
     """Give a stage's idle workers what there is to do; say whether something went through without one."""
     passed = False
-    while node.alive and not state.paused:
-        ticket = _next_queued(state, node) or _next_new(state, node)
+    while not state.paused and node.alive:
+        ticket = (_next_queued(state, node) if node.queued_tickets else None) or _next_new(state, node)
         if ticket is None:
             break
         if ticket.state is TicketState.DONE:  # a mark
@@ -58,9 +58,9 @@ def _next_queued(state: State, node: Node) -> Ticket | None:
 
 def _next_new(state: State, node: Node) -> Ticket | None:
     """Cut a new ticket from the edges of a node."""
-    if node.doomed or len(node.window) >= node.max_window or (node.in_turn and node.queued_tickets):
-        return None
     if not node.plan.stream and not state.edges[node.plan.inputs[0]].queue:
+        return None
+    if node.doomed or len(node.window) >= node.max_window or (node.queued_tickets and node.in_turn):
         return None
     worker = node.idle_worker()
     if worker is None:
@@ -221,7 +221,7 @@ def _dispatch(state: State, node: Node, ticket: Ticket) -> None:
     ticket.state = TicketState.OUT
     ticket.begun = state.now
     worker.tickets[ticket.number] = ticket
-    state.recount(node)
+    node.miscounted = True
     state.say(_order(state, node, worker, ticket))
 
 
@@ -259,9 +259,11 @@ def pull(state: State, node: Node) -> None:
     if not edges:
         return
     room = state.room(node)
+    outstanding = source.asked - source.drawn
+    if room <= 0 and (not outstanding or source.told_hungry):
+        return
     hungry = any(_starves(state, edge) for edge in edges)
     enough = room >= max(1, min(edge.fits for edge in edges) // 4)
-    outstanding = source.asked - source.drawn
     needed = outstanding == 0 and any(2 * edge.queued < edge.fits for edge in edges)
     more = room if room > 0 and (enough or needed) else 0
     if more or (hungry and outstanding and not source.told_hungry):

@@ -55,7 +55,7 @@ def worker_died(state: State, event: WorkerDied) -> None:
     withhold(state, node)
     _replace(state, worker, event)
     commit(state, node)
-    state.recount(node)
+    node.miscounted = True
     state.touch_around(node)
 
 

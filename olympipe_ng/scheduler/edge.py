@@ -73,10 +73,15 @@ class Edge:
         The ``oldest`` range is not kept back by what its youngers hold, which cannot be committed before it: of items they leave it a
         place, but bytes are not foreseen, and a bound that is not given may shrink.
         """
-        used = self.used
-        if not used or (oldest and not self.queued and not self.unstarted):
-            return max(1, self._room(used))
-        return self._room(used)
+        used = self.queued + self.held + self.promised + self.unstarted
+        room = self._room(used)
+        return max(1, room) if not used or (oldest and not self.queued and not self.unstarted) else room
+
+    def _room(self, used: int) -> int:
+        items = self.bound - used
+        if not self.mean_bytes or items <= 0:
+            return items
+        return min(items, int((self._bound_bytes - self.used_bytes()) / self.mean_bytes))
 
     @property
     def bound(self) -> int:
@@ -91,12 +96,6 @@ class Edge:
     @property
     def _bound_bytes(self) -> float:
         return min(self.plan.queue_bytes, max(PLENTY, self.some * self.mean_bytes)) + self.growth * self.mean_bytes
-
-    def _room(self, used: int) -> int:
-        items = self.bound - used
-        if not self.mean_bytes or items <= 0:
-            return items
-        return min(items, int((self._bound_bytes - self.used_bytes()) / self.mean_bytes))
 
     @property
     def in_memory(self) -> int:

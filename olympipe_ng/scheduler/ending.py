@@ -46,13 +46,13 @@ __all__ = [
 
 def after_commit(state: State, node: Node) -> None:
     """End a stage whose inputs are over and whose tickets are through."""
-    if node.status is Status.FLUSHING and not node.window:
-        _end_node(state, node)
-    elif node.status is Status.RUNNING and node.plan.role is Role.STAGE:
+    if node.status is Status.RUNNING:
         if node.plan.stream:
             _after_stream(state, node)
-        else:
+        elif node.plan.role is Role.STAGE:
             _after_items(state, node)
+    elif node.status is Status.FLUSHING and not node.window:
+        _end_node(state, node)
 
 
 def _after_items(state: State, node: Node) -> None:
@@ -222,9 +222,10 @@ def _drop_tickets(state: State, node: Node, place: int = 0) -> None:
 def unreserve(state: State, node: Node, ticket: Ticket, places: int) -> None:
     """Give back places that were kept for a ticket's outputs."""
     places = min(places, ticket.reserved)
-    ticket.reserved -= places
-    for edge in state.outputs(node):
-        edge.promised -= places
+    if places:
+        ticket.reserved -= places
+        for edge in state.outputs(node):
+            edge.promised -= places
 
 
 def drop_input(state: State, ticket: Ticket) -> None:

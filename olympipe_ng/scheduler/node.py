@@ -194,14 +194,16 @@ class Node:
         self.next_port = 0
         self.ends_told: set[int] = set()
         self.dirty = False
+        self.miscounted = False  # what its workers have in hand has changed
         self.start_deaths = 0  # of workers before they were ready, since one was
         self.killed_starts = 0  # those of them that somebody else may have killed
         self.crew_changes = plan.max_items is not None  # workers may have to go before the end
         self.max_window = max(WINDOW, 2 * plan.workers * plan.lanes)
+        self._most_in_hand = _most_in_hand(plan, self.is_join)
 
     @property
     def alive(self) -> bool:
-        return self.status in (Status.RUNNING, Status.FLUSHING)
+        return self.status is Status.RUNNING or self.status is Status.FLUSHING
 
     @property
     def lanes(self) -> int:
@@ -216,23 +218,23 @@ class Node:
 
     def hand(self) -> int:
         """Return how many tickets a worker may hold: what keeps its lanes busy, plus one where that helps."""
-        plan = self.plan
-        if plan.hub or self.is_join or plan.timeout or not plan.redeliver or not self.cost or self.cost > DEAR:
-            return plan.lanes
-        if (plan.many and (plan.retries or not plan.stream)) or (plan.stateful and plan.retries):
-            return plan.lanes  # what is in hand behind a ticket that comes back would be run before it, or keep room and lane from it
-        return plan.lanes + max(1, plan.lanes // SPARE)
+        return self._most_in_hand if 0.0 < self.cost <= DEAR else self.plan.lanes
 
     def idle_worker(self, *, empty: bool = False, elder: bool = False) -> Worker | None:
         """Find the worker with the emptiest hand that may take a ticket; what a retiring one holds may wait for an ``elder``."""
         best, least = None, 1 if empty else self.hand()
         for worker in self.workers.values():
-            willing = (not worker.retiring and self.quota(worker) > 0) or (elder and self.in_turn and worker.tickets)
-            if worker.status is WorkerStatus.READY and willing and len(worker.tickets) < least:
+            held = len(worker.tickets)
+            if held < least and worker.status is WorkerStatus.READY:
+                if self.crew_changes and not self._is_willing(worker, elder):
+                    continue
                 if self.bereaved and any(ticket.alone for ticket in worker.tickets.values()):
                     continue
-                best, least = worker, len(worker.tickets)
+                best, least = worker, held
         return best
+
+    def _is_willing(self, worker: Worker, elder: bool) -> bool:
+        return (not worker.retiring and self.quota(worker) > 0) or (elder and self.in_turn and bool(worker.tickets))
 
     def quota(self, worker: Worker) -> int:
         """Return how many more items a worker may be given before it is recycled."""
@@ -248,11 +250,11 @@ class Node:
         cost = max(seconds / items, 1e-8)
         self.cost = cost if not self.cost else (1 - EASE) * self.cost + EASE * cost
         self.size = max(1, min(int(CALM_SECONDS / self.cost), GROWTH * max(items, self.size), self.frame_items))
-        pace = (self.cost, self.size, self.fanout)
-        changed = any(abs(now - then) > NOTABLE * then for now, then in zip(pace, self.told_pace, strict=True))
-        if changed:
-            self.told_pace = pace
-        return changed
+        cost, size, fanout = self.told_pace
+        if _is_near(self.cost, cost) and _is_near(self.size, size) and _is_near(self.fanout, fanout):
+            return False
+        self.told_pace = (self.cost, self.size, self.fanout)
+        return True
 
     def frame_size(self, waiting: int = 0) -> int:
         """Return how many items to deal at once, of those ``waiting``: as much as each lane can have again, but a short frame's worth."""
@@ -303,3 +305,16 @@ class Node:
     def in_hand(self) -> Iterator[Ticket]:
         for worker in self.workers.values():
             yield from worker.tickets.values()
+
+
+def _most_in_hand(plan: NodePlan, is_join: bool) -> int:
+    """Return how many tickets a worker of a node may hold once it is known that they are short."""
+    if plan.hub or is_join or plan.timeout or not plan.redeliver:
+        return plan.lanes
+    if (plan.many and (plan.retries or not plan.stream)) or (plan.stateful and plan.retries):
+        return plan.lanes  # what is in hand behind a ticket that comes back would be run before it, or keep room and lane from it
+    return plan.lanes + max(1, plan.lanes // SPARE)
+
+
+def _is_near(now: float, then: float) -> bool:
+    return abs(now - then) <= NOTABLE * then

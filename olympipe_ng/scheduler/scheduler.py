@@ -4,7 +4,7 @@
 
 No process, socket, thread or clock; ``now`` comes with each event. ``start`` and ``handle_all`` alone change anything. What an event
 means is the table in ``_TABLE``; after it, every node that something has happened to is looked at again, until nothing more can be given
-out.
+out. Commands are given as they are decided: a worker that has nothing to do need not wait until all that follows is written down.
 
 Because it is pure it is tested by simulation (``tests/simulate``): random graphs, delays, deaths and stops, and a failing seed is a unit
 test.
@@ -14,7 +14,7 @@ Considered and refused: callbacks and futures (the order of events would be the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..plan import Plan, Role
@@ -78,14 +78,17 @@ class Scheduler:
                 for place in range(node.plan.workers):
                     ending.start_worker(state, node, place)
         state.touch_all()
-        return self._settle()
+        return list(self._settle())
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take one event; return what is to be done because of it."""
-        return self.handle_all((event,), now)
+        return list(self.handle_all((event,), now))
 
-    def handle_all(self, events: Iterable[Event], now: float) -> list[Command]:
-        """Take events that have come together; the nodes that they concern are looked at once, which is most of the work."""
+    def handle_all(self, events: Iterable[Event], now: float) -> Iterator[Command]:
+        """Take events that have come together; the nodes that they concern are looked at once, which is most of the work.
+
+        Each command may be carried out before the next is asked for; all must be asked for before the next event is handled.
+        """
         self.state.now = now
         for event in events:
             if not self.state.finished:
@@ -93,19 +96,20 @@ class Scheduler:
                 limits.look(self.state, event)
         return self._settle()
 
-    def _settle(self) -> list[Command]:
+    def _settle(self) -> Iterator[Command]:
         """Look at every touched node until nothing more can be given out."""
         state = self.state
         while not state.finished:
             for node in state.touched():
                 _look(state, node)
+                if state.commands:
+                    yield from state.take_commands()
             if not relieve(state):
                 break
         if state.grown:
             spill(state)
         ending.check_finished(state)
-        commands, state.commands = state.commands, []
-        return commands
+        yield from state.take_commands()
 
 
 def _look(state: State, node: Node) -> None:
@@ -121,6 +125,8 @@ def _look(state: State, node: Node) -> None:
         ending.retire(state, node)
         if node.plan.hub:
             _pass_hunger_on(state, node)
+    if node.miscounted:  # once for all that came and went: with many lanes it is the dearest of all this
+        state.recount(node)
 
 
 def _pass_hunger_on(state: State, node: Node) -> None:

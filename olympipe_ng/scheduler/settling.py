@@ -83,7 +83,7 @@ def done(state: State, event: Done) -> None:
         if event.counts.failed:
             commit(state, node)
             fail_run(state, overdrawn(state, node))
-    state.recount(node)
+    node.miscounted = True
 
 
 def _forget(state: State, ticket: Ticket, event: Done) -> None:

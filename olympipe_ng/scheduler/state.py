@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from ..plan import Plan, Role
@@ -66,7 +67,7 @@ class State:
         self.kin = {node.number: _sources_of(plan, node.inputs) for node in plan.nodes if node.abreast}  # by port: what it stems from
         self.grown: list[Edge] = []  # beyond their bounds, for a join whose arms are unequal
         self._numbers = 0
-        self._dirty: deque[Node] = deque()
+        self._dirty: list[int] = []  # a heap of negative numbers
 
     # ------------------------------------------------------------------------------------------------------- small moves
 
@@ -78,6 +79,10 @@ class State:
     def say(self, command: Command) -> None:
         self.commands.append(command)
 
+    def take_commands(self) -> list[Command]:
+        commands, self.commands = self.commands, []
+        return commands
+
     def end_worker(self, number: int) -> Worker | None:
         """Forget a worker that is gone, and what was just said to it: an earlier event of the same batch did not know."""
         self.commands = [command for command in self.commands if getattr(command, "worker", None) != number]
@@ -87,21 +92,22 @@ class State:
         """Have a node looked at before this event is over: something it waits for may have come."""
         if not node.dirty:
             node.dirty = True
-            self._dirty.append(node)
+            heappush(self._dirty, -node.number)
 
     def touch_around(self, node: Node) -> None:
         """Have a node and those before it looked at: it may take more."""
         self.touch(node)
-        for edge in self.inputs(node):
-            self.touch(self.producer(edge))
+        for edge in self._inputs[node.number]:
+            self.touch(self.nodes[edge.plan.producer])
 
     def touch_all(self) -> None:
         for node in self.nodes:
             self.touch(node)
 
     def touched(self) -> Iterator[Node]:
+        """Give what was touched, also meanwhile, the last stage first: so the room that it makes is known to those before it."""
         while self._dirty:
-            node = self._dirty.popleft()
+            node = self.nodes[-heappop(self._dirty)]
             node.dirty = False
             yield node
 
@@ -130,8 +136,12 @@ class State:
 
     def room(self, node: Node, *, oldest: bool = False) -> int:
         """Count the outputs that every open edge of a node still has room for."""
-        rooms = [edge.room(oldest=oldest) for edge in self.outputs(node) if not edge.closed]
-        return min(rooms) if rooms else node.frame_items
+        room = None
+        for edge in self._outputs[node.number]:
+            if not edge.closed:
+                there = edge.room(oldest=oldest)
+                room = there if room is None or there < room else room
+        return node.frame_items if room is None else room
 
     def capacity(self, node: Node) -> int:
         """Return how many items may be on every open edge behind a node."""
@@ -139,11 +149,15 @@ class State:
 
     def recount(self, node: Node) -> None:
         """Count again what is in hand but not begun on the edge of an ordinary node; wake the producer if there is less."""
+        node.miscounted = False
         if not node.plan.inputs or node.is_join:
             return
         edge = self.edges[node.plan.inputs[0]]
         before = edge.unstarted
-        edge.unstarted = sum(worker.unstarted for worker in node.workers.values()) + node.given_back
+        edge.unstarted = node.given_back
+        for worker in node.workers.values():
+            if worker.tickets:
+                edge.unstarted += worker.unstarted
         if edge.unstarted < before:
             self.touch(self.producer(edge))
 

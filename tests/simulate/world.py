@@ -139,7 +139,7 @@ class World:
             return
         for event in events:
             self.hear(event)
-        commands = self.scheduler.handle_all(events, self.now)
+        commands = list(self.scheduler.handle_all(events, self.now))
         self.check_growth()
         self.carry_out(commands)
         self.watch.check_through()

@@ -15,7 +15,7 @@ named again here, and only here.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from ...failures import Note
 from ...origins import Origins
@@ -44,6 +44,8 @@ SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED, REFUSED = range(20, 28)
 READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, PAGE, LOG, PRINT = range(30, 39)
 SEGMENT, ACCEPT, FREE, LENT, RETURNED, FETCH, FETCHED, RETIRED, MAPPED = range(40, 49)  # shared memory: see ``shared`` and ``depot``
 BEGIN, REAP, NURSED = range(50, 53)  # between the caller and its nursery
+
+VERBS = tuple(m.Verb)  # by their numbers
 
 Plain = tuple[Any, ...]
 
@@ -94,10 +96,9 @@ def pack_origins(origins: Origins) -> Plain:
 
 def pack_parcel(parcel: m.Parcel) -> tuple[Plain, list[Buffer]]:
     """Return a parcel's header and segments."""
-    payload: Encoded = parcel.payload
+    count, nbytes, origins, payload = parcel
     segments = payload.segments()
-    length = sum(memoryview(segment).nbytes for segment in segments)
-    return (parcel.count, parcel.nbytes, pack_origins(parcel.origins), payload.header(), length), segments
+    return (count, nbytes, pack_origins(origins), payload.header(), sum(map(len, segments))), segments
 
 
 def unpack_parcel(plain: Plain, payload: memoryview) -> m.Parcel:
@@ -106,39 +107,27 @@ def unpack_parcel(plain: Plain, payload: memoryview) -> m.Parcel:
 
 
 def pack_done(done: m.Done) -> tuple[Plain, list[Buffer]]:
+    worker, ticket, upto, parcels, finished, waiting, emitted, retry, note, failures, counts, busy, moving, slowest, state = done
     outputs: list[Any] = []
     segments: list[Buffer] = []
-    for outlet, parcel in done.outputs:
+    for outlet, parcel in parcels:
         header, parts = pack_parcel(parcel)
         outputs.append((outlet, header))
         segments += parts
-    plain = done._replace(
-        outputs=tuple(outputs),
-        retry=pack_note(done.retry),
-        note=pack_note(done.note),
-        failures=pack_notes(done.failures),
-        counts=tuple(done.counts),  # type: ignore[arg-type]
-        state=None if done.state is None else tuple(done.state),  # type: ignore[arg-type]
-    )
-    return (DONE, *plain), segments
+    books = (pack_note(retry), pack_note(note), pack_notes(failures), tuple(counts), busy, moving, slowest)
+    plain_state = None if state is None else tuple(state)
+    return (DONE, worker, ticket, upto, tuple(outputs), finished, waiting, emitted, *books, plain_state), segments
 
 
 def unpack_done(header: Plain, payload: memoryview, worker: int) -> m.Done:
-    done = m.Done(*header[1:])
+    _, _, ticket, upto, parcels, finished, waiting, emitted, retry, note, failures, counts, busy, moving, slowest, state = header
     outputs: list[tuple[int, m.Parcel]] = []
     at = 0
-    for outlet, plain in cast("tuple[tuple[int, Plain], ...]", done.outputs):
-        outputs.append((outlet, unpack_parcel(plain, payload[at:])))
+    for outlet, plain in parcels:
+        outputs.append((outlet, unpack_parcel(plain, payload[at:] if at else payload)))
         at += plain[4]
-    return done._replace(
-        worker=worker,
-        outputs=tuple(outputs),
-        retry=unpack_note(done.retry),
-        note=unpack_note(done.note),
-        failures=unpack_notes(done.failures),
-        counts=m.Counts(*done.counts),
-        state=unpack_state(done.state),
-    )
+    books = (unpack_note(retry), unpack_note(note), unpack_notes(failures), m.Counts(*counts), busy, moving, slowest)
+    return m.Done(worker, ticket, upto, tuple(outputs), finished, waiting, emitted, *books, unpack_state(state))
 
 
 def unpack_state(plain: Any) -> m.StreamState | None:
@@ -147,27 +136,24 @@ def unpack_state(plain: Any) -> m.StreamState | None:
 
 def pack_dispatch(command: m.Dispatch) -> tuple[Plain, list[Buffer]]:
     """Return a dispatch with exactly the items it is about."""
+    worker, ticket, verb, port, frame, lo, hi, origins, allowance, attempt, patience, hurry, mark, note, emitted = command
     header: Plain | None = None
     segments: list[Buffer] = []
-    if command.frame is not None:
-        part: Encoded = command.frame.payload.cut(command.lo, command.hi)
+    if frame is not None:
+        part: Encoded = frame.payload.cut(lo, hi)
         header, segments = part.header(), part.segments()
-    plain = command._replace(
-        verb=int(command.verb),  # type: ignore[arg-type]
-        frame=header,  # type: ignore[arg-type]
-        origins=pack_origins(command.origins),  # type: ignore[arg-type]
-        note=pack_note(command.note),
-    )
-    return (DISPATCH, *plain), segments
+    how = (allowance, attempt, patience, hurry, mark, pack_note(note), emitted)
+    return (DISPATCH, worker, ticket, int(verb), port, header, lo, hi, pack_origins(origins), *how), segments
 
 
 def unpack_dispatch(header: Plain, payload: memoryview) -> m.Dispatch:
-    plain = m.Dispatch(*header[1:])
-    origins, frame = Origins(cast("Any", plain.origins)), None
-    if plain.frame is not None:
-        encoded = Encoded.from_wire(cast("Any", plain.frame), payload)
+    _, worker, ticket, verb, port, plain, lo, hi, runs, allowance, attempt, patience, hurry, mark, note, emitted = header
+    origins, frame = Origins(runs), None
+    if plain is not None:
+        encoded = Encoded.from_wire(plain, payload)
         frame = m.Frame(0, m.Parcel(encoded.count, encoded.nbytes, origins, encoded))
-    return plain._replace(verb=m.Verb(plain.verb), frame=frame, origins=origins, note=unpack_note(plain.note))
+    how = (allowance, attempt, patience, hurry, mark, unpack_note(note), emitted)
+    return m.Dispatch(worker, ticket, VERBS[verb], port, frame, lo, hi, origins, *how)
 
 
 def pack_statistics(records: tuple[NodeStatistics, ...]) -> Plain:

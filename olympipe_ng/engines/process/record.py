@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from ...transport.wire import Channel
 from .deaths import kill, peak_of
 from .page import read_page, read_words
 
-__all__ = ["DEATH_WAIT", "WorkerRecord"]
+__all__ = ["WorkerRecord"]
 
 DEATH_WAIT = 0.5  # seconds between the end of a worker's socket and its exit status
 
@@ -35,13 +36,27 @@ class WorkerRecord:
         self.kill_at: float | None = None
         self.late_note: Note | None = None  # it was killed for this
         self.lost_at: float | None = None  # its socket has ended
+        self.in_hand = 0  # tickets
         self._lanes = lanes
+
+    @property
+    def alarm(self) -> float | None:
+        """When somebody must look after it, though nothing is heard of it."""
+        if self.lost_at is None:
+            return self.kill_at
+        return min(self.lost_at + DEATH_WAIT, math.inf if self.kill_at is None else self.kill_at)
 
     def kill(self, bearers: Iterable[int] = ()) -> None:
         """Kill it; while it is not born yet, who was to bear it, and is busy in the user's modules."""
         pids = bearers if self.pid is None else [] if self.reaped else [self.pid]
         for pid in pids:
             kill(pid)
+
+    def kill_if_overdue(self, now: float, bearers: Iterable[int]) -> None:
+        """Kill it if it was told to stop, and has not."""
+        if self.kill_at is not None and self.kill_at <= now:
+            self.kill_at = None
+            self.kill(bearers)
 
     def reap(self) -> bool:
         """Fetch the exit status; ``False`` if it is not there yet."""

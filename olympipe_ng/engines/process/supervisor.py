@@ -28,7 +28,7 @@ from .deaths import death_note, kill_orphans, wait_for, was_killed
 from .depot import CALLER, Depot
 from .outbox import Outbox
 from .poller import Poller
-from .record import DEATH_WAIT, WorkerRecord
+from .record import WorkerRecord
 from .starting import Starter
 from .template import TemplateStarter
 
@@ -90,8 +90,7 @@ class Supervisor(Driver):
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
-        times = [worker.kill_at - now for worker in self._workers.values() if worker.kill_at is not None]
-        times += [worker.lost_at + DEATH_WAIT - now for worker in self._workers.values() if worker.lost_at is not None]
+        times = [alarm - now for worker in self._workers.values() if (alarm := worker.alarm) is not None]
         times += [seconds for seconds in (self.remaining(), self._outbox.wait()) if seconds is not None]
         times += [self._until - now] if self._until < math.inf else []
         return max(0.0, min(times)) if times else None
@@ -193,6 +192,7 @@ class Supervisor(Driver):
         kind = header[0]
         if kind == p.DONE:
             done = p.unpack_done(header, payload, worker.number)
+            worker.in_hand -= done.finished
             self._hold_outputs(done)
             self.events.append(done)
         elif self._depot.take(worker.number, header, worker.channel):
@@ -265,9 +265,7 @@ class Supervisor(Driver):
         """Kill who was told to stop and did not; look again for who has lost its socket."""
         now = time.monotonic()
         for worker in list(self._workers.values()):
-            if worker.kill_at is not None and worker.kill_at <= now:
-                worker.kill_at = None
-                worker.kill(self._starter.helpers)
+            worker.kill_if_overdue(now, self._starter.helpers)
             if worker.lost_at is not None and now > worker.lost_at:
                 self._died(worker)
 
@@ -309,10 +307,13 @@ class Supervisor(Driver):
         if command.worker in self._hub_workers:
             self._from_hub(self._hub.dispatch(command))
         elif command.worker in self._workers:
-            channel = self._workers[command.worker].channel
+            worker = self._workers[command.worker]
             if command.frame is not None:
-                self._depot.before(command.worker, channel, command.frame.payload)
-            channel.queue(*p.pack_dispatch(command))
+                self._depot.before(command.worker, worker.channel, command.frame.payload)
+            worker.channel.queue(*p.pack_dispatch(command))
+            if not worker.in_hand:  # it has nothing to do until this is there
+                self._poller.flush((worker.channel,))
+            worker.in_hand += 1
 
     def _from_hub(self, events: list[m.Event]) -> None:
         for event in events:
