@@ -161,7 +161,7 @@ def _cut(state: State, node: Node, port: int, count: int) -> Ticket | None:
     edge = state.edges[node.plan.inputs[port]]
     frame, lo, hi = edge.cut(count)
     ticket = Ticket(state.number(), Verb.ITEMS, port, frame, lo, hi)
-    state.touch(state.producer(edge))
+    state.touch_producer(edge)
     reserved = _reserve(state, node, ticket, hi - lo)
     assert reserved, "room was asked for before the cut"
     return ticket
@@ -294,7 +294,7 @@ def deliver(state: State, node: Node) -> None:
             edge.queue.popleft()
             continue
         frame, lo, hi = edge.cut(edge.queue[0].hi - edge.queue[0].lo)
-        state.touch(state.producer(edge))
+        state.touch_producer(edge)
         if node.plan.discard:
             state.ledger[node.number].taken += hi - lo
             state.release(frame)

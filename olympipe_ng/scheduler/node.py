@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..origins import NO_ORIGINS, Origins
-from ..plan import NodePlan
+from ..plan import NodePlan, Role
 from .edge import EASE
 from .messages import Frame, StreamState, Verb
 
@@ -199,6 +199,7 @@ class Node:
         self.killed_starts = 0  # those of them that somebody else may have killed
         self.crew_changes = plan.max_items is not None  # workers may have to go before the end
         self.max_window = max(WINDOW, 2 * plan.workers * plan.lanes)
+        self.only_deals = plan.role is Role.STAGE and not (plan.stream or plan.many or plan.hub)  # what waits before it, and no more
         self._most_in_hand = _most_in_hand(plan, self.is_join)
 
     @property

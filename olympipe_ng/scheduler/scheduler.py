@@ -53,6 +53,7 @@ class Scheduler:
 
     def __init__(self, plan: Plan) -> None:
         self.state = State(plan)
+        self._looks = [_LOOKS[node.role] for node in plan.nodes]
 
     @property
     def finished(self) -> bool:
@@ -100,8 +101,8 @@ class Scheduler:
         """Look at every touched node until nothing more can be given out."""
         state = self.state
         while not state.finished:
-            for node in state.touched():
-                _look(state, node)
+            while (node := state.next_touched()) is not None:
+                self._looks[node.number](state, node)
                 if state.commands:
                     yield from state.take_commands()
             if not relieve(state):
@@ -112,13 +113,17 @@ class Scheduler:
         yield from state.take_commands()
 
 
-def _look(state: State, node: Node) -> None:
-    if node.plan.role is Role.SOURCE:
-        dealing.pull(state, node)
-    elif node.plan.role is Role.SINK:
-        dealing.deliver(state, node)
-        ending.end_sink(state, node)
-    elif node.alive:
+def _look_at_source(state: State, node: Node) -> None:
+    dealing.pull(state, node)
+
+
+def _look_at_sink(state: State, node: Node) -> None:
+    dealing.deliver(state, node)
+    ending.end_sink(state, node)
+
+
+def _look_at_stage(state: State, node: Node) -> None:
+    if node.alive:
         settling.commit(state, node)
         if dealing.deal(state, node):
             settling.commit(state, node)
@@ -135,6 +140,9 @@ def _pass_hunger_on(state: State, node: Node) -> None:
         producer = state.producer(edge)
         if producer.plan.hub or producer.plan.role is Role.SOURCE:
             state.touch(producer)
+
+
+_LOOKS = {Role.SOURCE: _look_at_source, Role.STAGE: _look_at_stage, Role.SINK: _look_at_sink}
 
 
 def _worker_ready(state: State, event: WorkerReady) -> None:

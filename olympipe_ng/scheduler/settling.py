@@ -56,7 +56,7 @@ def took(state: State, event: Took) -> None:
         count -= part
         if not entry[1]:
             state.release(waiting.popleft()[0])
-    state.touch(state.producer(edge))
+    state.touch_producer(edge)
 
 
 # ------------------------------------------------------------------------------------------------------------------ done

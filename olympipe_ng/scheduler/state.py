@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -98,18 +98,25 @@ class State:
         """Have a node and those before it looked at: it may take more."""
         self.touch(node)
         for edge in self._inputs[node.number]:
-            self.touch(self.nodes[edge.plan.producer])
+            self.touch_producer(edge)
+
+    def touch_producer(self, edge: Edge) -> None:
+        """Have the node before an edge looked at: there may be room, or somebody who waits; one that has nothing to give need not be."""
+        node = self.nodes[edge.plan.producer]
+        if not node.only_deals or node.queued_tickets or self.edges[node.plan.inputs[0]].queue:
+            self.touch(node)
 
     def touch_all(self) -> None:
         for node in self.nodes:
             self.touch(node)
 
-    def touched(self) -> Iterator[Node]:
-        """Give what was touched, also meanwhile, the last stage first: so the room that it makes is known to those before it."""
-        while self._dirty:
-            node = self.nodes[-heappop(self._dirty)]
-            node.dirty = False
-            yield node
+    def next_touched(self) -> Node | None:
+        """Give the last stage that was touched: so the room that it makes is known to those before it."""
+        if not self._dirty:
+            return None
+        node = self.nodes[-heappop(self._dirty)]
+        node.dirty = False
+        return node
 
     def new_frame(self, parcel: Parcel) -> Frame:
         return Frame(self.number(), parcel)
@@ -159,7 +166,7 @@ class State:
             if worker.tickets:
                 edge.unstarted += worker.unstarted
         if edge.unstarted < before:
-            self.touch(self.producer(edge))
+            self.touch_producer(edge)
 
     def widen(self, node: Node) -> None:
         """Let the edges into a node (and out of it, to what costs nothing) follow what was learned of its pace."""

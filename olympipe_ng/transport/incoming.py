@@ -18,7 +18,9 @@ __all__ = ["AT_MOST", "GONE", "HEADER_BITS", "MAX_DESCRIPTORS", "PREFIX", "Incom
 Message = tuple[tuple[Any, ...], memoryview]
 
 PREFIX = struct.Struct("<QI")
+PREFIX_SIZE = PREFIX.size
 HEADER_BITS = 26  # 64 MiB of header; the 6 bits above count descriptors
+HEADER_MASK = (1 << HEADER_BITS) - 1
 RECEIVE_BUFFER = 1 << 16  # reused for small messages; one per channel, so 512 workers hold 32 MiB of it in the supervisor
 LARGE = 1 << 15  # from here on memory of its own is cheaper than a copy out of the reused buffer
 AT_MOST = 1 << 30  # bytes that one call is to move: some systems (macOS, the BSDs) refuse 2 GiB and more instead of moving a part
@@ -81,19 +83,20 @@ class Incoming:
 
     def _cut(self) -> None:
         """Take whole messages out of the buffer; a large one moves to memory of its own."""
-        view = self._view
-        while self._end - self._begin >= PREFIX.size:
-            total, word = PREFIX.unpack_from(view, self._begin)
-            head = word & ((1 << HEADER_BITS) - 1)
-            first = self._begin + PREFIX.size
-            if total >= LARGE and self._end - first < total:
-                self._begin_large(total, head, first)
-                return
-            if self._end - first < total:
+        view, begin, end = self._view, self._begin, self._end
+        while end - begin >= PREFIX_SIZE:
+            total, word = PREFIX.unpack_from(view, begin)
+            head = word & HEADER_MASK
+            first = begin + PREFIX_SIZE
+            if end - first < total:
+                if total >= LARGE:
+                    self._begin_large(total, head, first)
+                    return
                 break
-            payload = memoryview(bytes(view[first + head : first + total]))
+            begin = first + total
+            payload = memoryview(bytes(view[first + head : begin]))
             self.ready.append((marshal.loads(view[first : first + head]), payload))
-            self._begin = first + total
+            self._begin = begin
         self._compact()
 
     def _begin_large(self, total: int, head: int, first: int) -> None:
@@ -109,7 +112,7 @@ class Incoming:
         rest = self._end - self._begin
         if not rest:
             self._begin = self._end = 0
-        elif len(self._buffer) - self._begin < LARGE + PREFIX.size:
+        elif len(self._buffer) - self._begin < LARGE + PREFIX_SIZE:
             self._buffer[:rest] = bytes(self._view[self._begin : self._end])
             self._begin, self._end = 0, rest
 
