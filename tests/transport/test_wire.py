@@ -203,11 +203,13 @@ def test_poll_readable_knows_of_messages_already_read(pair):
     assert not right.poll_readable(0.001)
 
 
-def test_threads_may_share_a_locked_channel():
-    """With a lock, messages of several threads never mix."""
+@pytest.mark.parametrize("way", ["send", "post"])
+def test_threads_may_share_a_locked_channel(way):
+    """With a lock, messages of several threads never mix, and those of one stay in order, whoever sends them."""
     left, right = socket.socketpair()
     sender, reader = Channel(left).share(), Channel(right)
-    threads = [threading.Thread(target=lambda n=n: [sender.send((n, i), [bytes([n]) * 50_000]) for i in range(40)]) for n in range(4)]
+    say = getattr(sender, way)
+    threads = [threading.Thread(target=lambda n=n: [say((n, i), [bytes([n]) * 50_000]) for i in range(40)]) for n in range(4)]
     for thread in threads:
         thread.start()
     got = [reader.receive() for _ in range(160)]
@@ -339,6 +341,23 @@ def test_a_large_payload_is_held_once(pair):
         tracemalloc.stop()
     thread.join()
     assert peak < 1.2 * len(blob)
+
+
+def test_who_posts_does_not_wait_for_who_is_sending():
+    """Lanes: the one that holds the socket, which takes nothing now, sends what the others have left behind it."""
+    left, right = socket.socketpair()
+    sender, reader = Channel(left).share(), Channel(right)
+    large = bytes(1 << 24)  # more than any socket buffer
+    thread = threading.Thread(target=sender.post, args=((1, "large"), [large]))
+    thread.start()
+    while not reader.poll_readable(1.0):
+        pass
+    sender.post((2, "behind"), [b"it"])  # nobody reads meanwhile: it would wait for ever
+    got = [reader.receive() for _ in range(2)]
+    thread.join()
+    assert [(header, len(payload)) for header, payload in got] == [((1, "large"), len(large)), ((2, "behind"), 2)]
+    sender.close()
+    reader.close()
 
 
 def test_what_is_posted_while_its_own_thread_is_sending_goes_next():
