@@ -30,7 +30,7 @@ from ...transport.wire import Channel, Message, channel_pair
 from ..codecs import EncodedCodec
 from ..contract import Delivered, Job
 from . import protocol as p
-from .blas import threads_of_run
+from .blas import cap_threads, threads_of_run
 from .boot import pack_plan
 from .children import OPEN, be_subreaper, fork_child, import_for_children, name_process, starting
 from .deaths import kill, wait_for
@@ -112,11 +112,12 @@ class ProcessEngine:
         job, caller = self._job, os.getpid()
         adopt(job.specs, stock)
         import_for_children(job.specs.values())
+        starter = ForkStarter(job.specs, settings, stock)
 
         def body() -> int:
             be_subreaper()
             name_process("olympipe_ng")
-            starter = ForkStarter(job.specs, settings, stock)
+            cap_threads(settings.blas_threads)
             OPEN.add(theirs)
             return supervise(theirs, job.plan, dict(job.specs), starter, caller)
 

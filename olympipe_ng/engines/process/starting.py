@@ -154,8 +154,7 @@ class ForkStarter:
         self._specs = specs
         self._settings = settings
         self._stock = stock
-        cap_threads(settings.blas_threads)  # in the supervisor, once: what is done after a fork is done in each child
-        handler_class()
+        handler_class()  # before the first fork: what is done after it is done in each child, and in each run
         find_malloc()
 
     def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
