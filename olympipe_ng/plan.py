@@ -23,7 +23,7 @@ from .machine import memory_limit, usable_cpus
 from .options import RunConfig
 from .stages.contract import Arity, Stage
 
-__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan"]
+__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan", "sources_of", "telling_ports"]
 
 QUEUE_BYTES = 256 << 20  # more hides uneven stages, less bounds memory
 EDGE_BYTES = 64 << 20  # at most of it on one edge
@@ -139,6 +139,38 @@ def make_plan(
     seed = config.seed if config.seed is not None else 0
     limits = (config.max_failures, config.close_timeout, frame_items, seed, config.stall_timeout, run_bytes)
     return Plan(tuple(plans), tuple(edges), *limits), nodes
+
+
+def sources_of(plan: Plan, node: NodePlan) -> list[frozenset[int]]:
+    """Return, by port, the sources that it stems from."""
+    return [frozenset(number for number in above if not plan.nodes[number].inputs) for above in _above(plan, node)]
+
+
+def telling_ports(plan: Plan, node: NodePlan) -> list[int]:
+    """Return the ports whose arm, since the fork that it shares with the others, hides no mark."""
+    arms = _above(plan, node)
+    shared = frozenset.intersection(*arms)
+    return [port for port, arm in enumerate(arms) if not any(_hides_marks(plan.nodes[number]) for number in arm - shared)]
+
+
+def _hides_marks(node: NodePlan) -> bool:
+    return node.stream and not node.passes_marks
+
+
+def _above(plan: Plan, node: NodePlan) -> list[frozenset[int]]:
+    """Return, by port, the nodes that it stems from."""
+    return [_with_its_producers(plan, plan.edges[number].producer) for number in node.inputs]
+
+
+def _with_its_producers(plan: Plan, number: int) -> frozenset[int]:
+    found: set[int] = set()
+    todo = [number]
+    while todo:
+        number = todo.pop()
+        if number not in found:
+            found.add(number)
+            todo += [plan.edges[edge].producer for edge in plan.nodes[number].inputs]
+    return frozenset(found)
 
 
 def _check_size(nodes: Sequence[Node]) -> None:

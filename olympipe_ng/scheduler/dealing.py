@@ -132,7 +132,7 @@ def _port_ticket(state: State, node: Node, port: int) -> Ticket | None:
             state.touch(node)  # a stream transform may hold items back: what is settled before it is not settled behind it
             return None
         ticket = _verb(state, Verb.MARK, port)
-        ticket.mark = mark
+        ticket.mark = node.marks[port] = mark
         return ticket
     return _cut(state, node, port, _stream_size(state, node))
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..failures import Kind, Note
 from ..plan import Role
+from .arms import failed_port
 from .budget import overdrawn
 from .edge import Edge
 from .messages import Cancel, CloseSource, Counts, Finish, SinkEnd, SourceEnd, StartWorker, StopWorker, Verb, WorkerGone
@@ -70,28 +71,9 @@ def _after_stream(state: State, node: Node) -> None:
     if node.stream_done or _has_given_all(node):
         _flush(state, node)
         return
-    failed = [] if node.window else [port for port in node.ready if _has_failed(state, node, port)]
-    if failed and not _is_due(state, node) and not _may_end_before(state, node, failed[0]):
-        fail_node(state, node, state.edges[node.plan.inputs[failed[0]]].note)
-
-
-def _has_failed(state: State, node: Node, port: int) -> bool:
-    edge = state.edges[node.plan.inputs[port]]
-    return edge.ended and edge.note is not None and not edge.queue
-
-
-def _is_due(state: State, node: Node) -> bool:
-    """Say whether a stream transform holds what it would have given already if there were room: that stands before the error."""
-    return node.deadline is not None and node.deadline <= state.now
-
-
-def _may_end_before(state: State, node: Node, failed: int) -> bool:
-    """Say whether another port of a row, which will be decided since both stem from one source, may be over before the item that failed."""
-    if not node.plan.abreast:
-        return False
-    kin = state.kin[node.number]
-    others = [port for port in node.ready if port != failed and kin[port] & kin[failed]]
-    return any(not _has_failed(state, node, port) for port in others)
+    failed = None if node.window else failed_port(state, node)
+    if failed is not None:
+        fail_node(state, node, state.edges[node.plan.inputs[failed]].note)
 
 
 def _has_given_all(node: Node) -> bool:

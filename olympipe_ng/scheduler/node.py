@@ -193,6 +193,7 @@ class Node:
         self.deadline: float | None = None
         self.next_port = 0
         self.ends_told: set[int] = set()
+        self.marks = [0] * len(plan.inputs)  # by port: the last that it was told
         self.dirty = False
         self.miscounted = False  # what its workers have in hand has changed
         self.start_deaths = 0  # of workers before they were ready, since one was

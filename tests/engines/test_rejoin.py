@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
@@ -100,3 +101,50 @@ def test_an_error_behind_such_a_fork_comes_after_all_rows_before_it(kind, where)
         for first, _ in base.task(fail_at_six).rejoin(base.task(list)):
             came.append(first)
     assert came == ([0, 2, 4] if kind == "batch" else [0, 1, 2, 3, 4, 5])
+
+
+def fail_at(number):
+    def check(item):
+        if item == number:
+            raise ValueError(f"not {number}")
+        return item
+
+    return check
+
+
+def linger(item):
+    """Take longer than the other arm, which has failed by then."""
+    time.sleep(0.03)
+    return item
+
+
+@each_engine
+def test_rows_that_a_slower_arm_still_makes_come_before_an_error(where):
+    """The quick arm dropped them; it has failed long before the slow one gives what stands in them."""
+    base = Pipeline(range(6), **where)
+    quick, slow = base.filter(lambda x: x > 2).task(fail_at(3)), base.task(linger)
+    rows = []
+    with pytest.raises(StageError, match="not 3") as caught:
+        rows.extend(quick.rejoin(slow, missing=None))
+    assert rows == [(None, 0), (None, 1), (None, 2)]
+    assert caught.value.index == 3
+
+
+@each_engine
+def test_of_two_errors_before_a_rejoin_the_one_earlier_in_order_wins(where):
+    """The later one comes first in time: in the branch that the earlier item did not take."""
+    base = Pipeline(range(4), **where).task(fail_at(1))
+    even, odd = base.split(lambda x: (x, None) if x % 2 == 0 else (None, x), 2)
+    with pytest.raises(StageError, match="not 0") as caught:
+        list(even.task(linger).task(fail_at(0)).rejoin(odd))
+    assert caught.value.index == 0
+
+
+@each_engine
+def test_an_arm_that_gives_nothing_more_does_not_hold_back_an_error(where):
+    """It says how far it is: an endless source must not run for ever behind an error."""
+    base = Pipeline(itertools.count, **where)
+    rows = []
+    with pytest.raises(StageError, match="not 5"):
+        rows.extend(base.filter(lambda x: x < 2).rejoin(base.task(fail_at(5)), missing=None))
+    assert rows == [(0, 0), (1, 1), (None, 2), (None, 3), (None, 4)]
