@@ -6,7 +6,7 @@ import xml.etree.ElementTree
 
 import pytest
 
-from benchmarks import between
+from benchmarks import between, floor
 from benchmarks.__main__ import main
 from benchmarks.contract import Claim, parse
 from benchmarks.measuring import Outcome
@@ -63,6 +63,15 @@ def test_the_plot_is_a_drawing_with_a_line_for_each_contestant():
     sizes = [figures(f"size-{size}", olympipe_ng=1e5 / size, queue_chain=1e4 / size) for size in (16, 1024, 65536)]
     drawing = xml.etree.ElementTree.fromstring(draw(sizes))
     assert len(drawing.findall(".//{*}polyline")) == 2
+
+
+def test_the_floor_is_measured_for_delay_and_start(monkeypatch, capsys):
+    for name, value in (("ROUNDS", 1), ("ITEMS", 3)):
+        monkeypatch.setattr(floor, name, value)
+    floor.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["delay of a slow stream", "start and end"]
+    assert all(float(line.rpartition(" ")[2]) > 0 for line in lines)
 
 
 def test_what_runs_between_items_is_measured_for_a_loop_and_for_c(monkeypatch, capsys):
