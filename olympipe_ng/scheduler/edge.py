@@ -73,7 +73,7 @@ class Edge:
         The ``oldest`` range is not kept back by what its youngers hold, which cannot be committed before it: of items they leave it a
         place, but bytes are not foreseen, and a bound that is not given may shrink.
         """
-        used = self.queued + self.held + self.promised + self.unstarted
+        used = self.used
         room = self._room(used)
         return max(1, room) if not used or (oldest and not self.queued and not self.unstarted) else room
 

@@ -98,7 +98,7 @@ class State:
     def touch_around(self, node: Node) -> None:
         """Have a node and those before it looked at: it may take more."""
         self.touch(node)
-        for edge in self._inputs[node.number]:
+        for edge in self.inputs(node):
             self.touch_producer(edge)
 
     def touch_producer(self, edge: Edge) -> None:
@@ -144,12 +144,8 @@ class State:
 
     def room(self, node: Node, *, oldest: bool = False) -> int:
         """Count the outputs that every open edge of a node still has room for."""
-        room = None
-        for edge in self._outputs[node.number]:
-            if not edge.closed:
-                there = edge.room(oldest=oldest)
-                room = there if room is None or there < room else room
-        return node.frame_items if room is None else room
+        rooms = [edge.room(oldest=oldest) for edge in self.outputs(node) if not edge.closed]
+        return min(rooms) if rooms else node.frame_items
 
     def capacity(self, node: Node) -> int:
         """Return how many items may be on every open edge behind a node."""
@@ -162,10 +158,7 @@ class State:
             return
         edge = self.edges[node.plan.inputs[0]]
         before = edge.unstarted
-        edge.unstarted = node.given_back
-        for worker in node.workers.values():
-            if worker.tickets:
-                edge.unstarted += worker.unstarted
+        edge.unstarted = sum(worker.unstarted for worker in node.workers.values()) + node.given_back
         if edge.unstarted < before:
             self.touch_producer(edge)
 

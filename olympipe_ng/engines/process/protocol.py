@@ -124,7 +124,7 @@ def unpack_done(header: Plain, payload: memoryview, worker: int) -> m.Done:
     outputs: list[tuple[int, m.Parcel]] = []
     at = 0
     for outlet, plain in parcels:
-        outputs.append((outlet, unpack_parcel(plain, payload[at:] if at else payload)))
+        outputs.append((outlet, unpack_parcel(plain, payload[at:])))
         at += plain[4]
     books = (unpack_note(retry), unpack_note(note), unpack_notes(failures), m.Counts(*counts), busy, moving, slowest)
     return m.Done(worker, ticket, upto, tuple(outputs), finished, waiting, emitted, *books, unpack_state(state))
