@@ -48,7 +48,8 @@ def _reached(obj: Any, importable: Importable) -> Any:
     if kind is FunctionType:
         return _used_by(obj)
     if issubclass(kind, type):
-        return () if importable(obj) else [*obj.__bases__, kind, *vars(obj).values()]
+        is_users = obj.__flags__ & HEAP_TYPE and not importable(obj)
+        return [*obj.__bases__, kind, *vars(obj).values()] if is_users else ()
     if kind is dict:
         return [*islice(obj.values(), MOST), *islice(obj, MOST)]
     if kind in (list, tuple, set, frozenset):
