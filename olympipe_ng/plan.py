@@ -23,7 +23,7 @@ from .machine import memory_limit, usable_cpus
 from .options import RunConfig
 from .stages.contract import Arity, Stage
 
-__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan", "sources_of", "telling_ports"]
+__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan", "sources_of"]
 
 QUEUE_BYTES = 256 << 20  # more hides uneven stages, less bounds memory
 EDGE_BYTES = 64 << 20  # at most of it on one edge
@@ -71,6 +71,7 @@ class NodePlan(NamedTuple):
     discard: bool = False  # a sink whose items nobody wants
     abreast: bool = False  # ports are read side by side: one that fails behind the end of another is not missed
     wants_marks: bool = False
+    tells_settled: bool = False  # a stream transform that holds back what came before a mark, and says how far all is settled behind it
     passes_marks: bool = False  # a stream transform behind which all is settled that is settled before it
     ascends: bool = False  # its outputs come in the order of their origins, no two with the same: each settles what is below it
     retries: int = 0
@@ -144,17 +145,6 @@ def make_plan(
 def sources_of(plan: Plan, node: NodePlan) -> list[frozenset[int]]:
     """Return, by port, the sources that it stems from."""
     return [frozenset(number for number in above if not plan.nodes[number].inputs) for above in _above(plan, node)]
-
-
-def telling_ports(plan: Plan, node: NodePlan) -> list[int]:
-    """Return the ports whose arm, since the fork that it shares with the others, hides no mark."""
-    arms = _above(plan, node)
-    shared = frozenset.intersection(*arms)
-    return [port for port, arm in enumerate(arms) if not any(_hides_marks(plan.nodes[number]) for number in arm - shared)]
-
-
-def _hides_marks(node: NodePlan) -> bool:
-    return node.stream and not node.passes_marks
 
 
 def _above(plan: Plan, node: NodePlan) -> list[frozenset[int]]:
@@ -274,6 +264,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         renews=stage.renews,
         abreast=stage.abreast,
         wants_marks=stage.wants_marks,
+        tells_settled=stage.tells_settled,
         passes_marks=stage.passes_marks,
         retries=config.retries if own.retries is None else own.retries,
         backoff=own.backoff,

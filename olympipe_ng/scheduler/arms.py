@@ -44,5 +44,5 @@ def _may_come_before(state: State, node: Node, failed: int) -> bool:
     """Say whether another arm, which is asked and will tell, has not settled yet what comes before the item that failed."""
     if not node.plan.wants_marks:
         return False
-    behind = [port for port in node.ready if node.marks[port] < node.marks[failed] and port in state.telling[node.number]]
+    behind = [port for port in node.ready if node.marks[port] < node.marks[failed]]
     return any(port not in node.ends_told and not _has_failed(state, node, port) for port in behind)

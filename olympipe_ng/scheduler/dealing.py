@@ -128,7 +128,7 @@ def _port_ticket(state: State, node: Node, port: int) -> Ticket | None:
         mark = edge.queue.popleft().mark
         if node.plan.passes_marks:
             return _passing_mark(state, node, mark)
-        if not node.plan.wants_marks:
+        if not node.plan.tells_settled:
             state.touch(node)  # a stream transform may hold items back: what is settled before it is not settled behind it
             return None
         ticket = _verb(state, Verb.MARK, port)

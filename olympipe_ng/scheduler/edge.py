@@ -47,6 +47,7 @@ class Edge:
         self.unstarted = 0
         self.pushed = 0
         self.cancelled = 0
+        self.settled = 0  # the last mark
         self.growth = 0
         self.fresh: deque[Chunk] = deque()  # what came since it grew, and may be spilled
         self.spilled_bytes = 0  # of those that are queued
@@ -131,7 +132,10 @@ class Edge:
         self._measure(frame)
 
     def push_mark(self, mark: int) -> None:
-        """Commit that every source index below ``mark`` is settled."""
+        """Commit that every source index below ``mark`` is settled, if that is news."""
+        if mark <= self.settled:
+            return
+        self.settled = mark
         if self.queue and self.queue[-1].frame is None:
             self.queue[-1].mark = mark
         else:

@@ -136,6 +136,7 @@ class StreamState(NamedTuple):
     ready: tuple[int, ...]
     done: bool
     deadline: float | None
+    settled: int = 0  # below this source index nothing more will come of what it was told is settled
 
 
 class Done(NamedTuple):

@@ -189,6 +189,7 @@ class Node:
         self.told_pace = (0.0, 0.0, 0.0)  # cost, size and fanout that the edges around know
         self.ready: tuple[int, ...] = tuple(range(len(plan.inputs)))
         self.stream_done = False
+        self.settled = 0  # below this source index nothing more will come from a stream transform that tells it
         self.doomed = False  # an item failed for good, and waits for its elders to be committed
         self.deadline: float | None = None
         self.next_port = 0
@@ -302,7 +303,7 @@ class Node:
 
     def take_state(self, state: StreamState | None) -> None:
         if state is not None:
-            self.ready, self.stream_done, self.deadline = state
+            self.ready, self.stream_done, self.deadline, self.settled = state
 
     def in_hand(self) -> Iterator[Ticket]:
         for worker in self.workers.values():

@@ -151,6 +151,8 @@ def _finish(state: State, node: Node, ticket: Ticket, event: Done) -> None:
         cancel_items(state, node, cancelled)
     elif rest < ticket.hi:
         split(state, node, ticket, rest, ticket.hi)
+    elif node.plan.tells_settled:
+        ticket.mark = node.settled
     ticket.hi = ticket.upto
     unreserve(state, node, ticket, ticket.reserved)
     ticket.state = TicketState.DONE
@@ -228,7 +230,7 @@ def _commit_head(state: State, node: Node) -> bool:
     if ticket.state is not TicketState.DONE or not node.window:
         return False
     node.window.pop(0)
-    if ticket.mark and not node.plan.wants_marks:
+    if ticket.mark:
         put_marks(state, node, ticket.mark)
     return True
 

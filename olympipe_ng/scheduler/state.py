@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from ..plan import Plan, Role, sources_of, telling_ports
+from ..plan import Plan, Role, sources_of
 from .edge import SOME, Edge
 from .ledger import Ledger
 from .messages import Command, Frame, Parcel, Release
@@ -65,7 +65,6 @@ class State:
         self.timed = [node for node in self.nodes if _is_timed(node)]
         self.joins = plan.joins
         self.kin = {node.number: sources_of(plan, node) for node in plan.nodes if node.abreast}  # by port: what it stems from
-        self.telling = {node.number: telling_ports(plan, node) for node in plan.nodes if node.wants_marks}
         self.grown: list[Edge] = []  # beyond their bounds, for a join whose arms are unequal
         self._numbers = 0
         self._dirty: list[int] = []  # a heap of negative numbers

@@ -112,8 +112,8 @@ class ItemTransform:
 class StreamTransform:
     """The running half of a stage that sees the stream as a whole; one instance, one worker, inputs in order.
 
-    The engine reads, after each call is exhausted: ``ready``, ``done`` and ``deadline``. It encodes (or copies) an emission before it
-    resumes the generator: a running value that the user's reducer changes in place is seen as it was.
+    The engine reads, after each call is exhausted: ``ready``, ``done``, ``deadline`` and ``settled``. It encodes (or copies) an emission
+    before it resumes the generator: a running value that the user's reducer changes in place is seen as it was.
     """
 
     inputs: int = 1
@@ -130,7 +130,7 @@ class StreamTransform:
         raise NotImplementedError
 
     def mark(self, port: int, upto: int) -> Iterable[Emission]:
-        """Learn that every source index below ``upto`` is settled on ``port`` (only with ``Stage.wants_marks``)."""
+        """Learn that every source index below ``upto`` is settled on ``port`` (only with ``Stage.tells_settled``)."""
         return ()
 
     def end(self, port: int) -> Iterable[Emission]:
@@ -148,6 +148,11 @@ class StreamTransform:
 
     def close(self) -> Any:
         """Clean up: the stream ended, failed or was stopped."""
+
+    @property
+    def settled(self) -> int:
+        """Return the source index below which all is given or gone that ever will be, of what ``mark`` said; 0: not known."""
+        return 0
 
     @property
     def ready(self) -> Sequence[int]:
@@ -189,7 +194,9 @@ class Stage:
     abreast: ClassVar[bool] = False
     """Takes its ports side by side, and is ``ready`` for those that its next output lacks: who fails behind the last row is not missed."""
     wants_marks: ClassVar[bool] = False
-    """Wants ``mark``: up to which origin each port is settled (``rejoin``)."""
+    """Cannot go on without marks: up to which origin each port is settled (``rejoin``). They are made where one is behind."""
+    tells_settled: ClassVar[bool] = False
+    """Holds back what came before a mark, but not for ever: it is given each ``mark``, and says itself what is ``settled`` behind it."""
 
     def __post_init__(self) -> None:
         """Check the fields; the base has nothing to check that ``StageConfig`` has not."""

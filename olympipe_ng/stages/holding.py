@@ -9,13 +9,13 @@ Nothing here looks into an item: opaque kinds are built of these.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..origins import Origin, Origins
-from .contract import Emission
+from .contract import Emission, StreamTransform
 
-__all__ = ["PIECE", "Outbox", "Waiting", "batches_per_piece"]
+__all__ = ["PIECE", "Delaying", "Outbox", "Waiting", "batches_per_piece"]
 
 PIECE = 256  # items per emission; more costs less per item, less lets a huge buffer leave as a stream and room run out in between
 
@@ -79,6 +79,25 @@ class Waiting:
         """Emit all items, in pieces."""
         while self._count:
             yield (0, *self.take(PIECE))
+
+
+class Delaying(StreamTransform):
+    """A stream transform that gives later what it was given, in order: while nothing waits, all is settled that was said to be."""
+
+    def __init__(self) -> None:
+        self._waiting = Waiting()
+        self._mark = 0
+
+    def mark(self, port: int, upto: int) -> Iterable[Emission]:
+        self._mark = upto
+        return ()
+
+    @property
+    def settled(self) -> int:
+        return 0 if self._waiting else self._mark
+
+    def flush(self) -> Iterable[Emission]:
+        return self._waiting.pieces()
 
 
 class Outbox:

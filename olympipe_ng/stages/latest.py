@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from ..checks import set_int
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
-from .holding import Waiting
+from .holding import Delaying
 
 __all__ = ["Latest"]
 
@@ -29,6 +29,7 @@ class Latest(Stage):
     opaque: ClassVar[bool] = True
     timed: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
+    tells_settled: ClassVar[bool] = True
     drops_silently: ClassVar[bool] = True
     keeps_fresh: ClassVar[bool] = True
 
@@ -40,11 +41,11 @@ class Latest(Stage):
         return _Newest(self.n, context)
 
 
-class _Newest(StreamTransform):
+class _Newest(Delaying):
     def __init__(self, n: int, context: Context) -> None:
+        super().__init__()
         self._n = n
         self._context = context
-        self._waiting = Waiting()
         self._since = 0.0  # when the newest came: past, so a tick is due
 
     def process(self, port: int, items: Sequence[Any], origins: Origins) -> Iterable[Emission]:
@@ -62,6 +63,3 @@ class _Newest(StreamTransform):
     def tick(self) -> Iterable[Emission]:
         if self._waiting:
             yield (0, *self._waiting.take(1))
-
-    def flush(self) -> Iterable[Emission]:
-        return self._waiting.pieces()

@@ -50,6 +50,7 @@ class Rejoin(Stage):
     missing: Any = DROP
 
     wants_marks: ClassVar[bool] = True
+    tells_settled: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -130,6 +131,11 @@ class _Rejoining(StreamTransform):
             return [origin] * len(here)
         self._out.put(tuple(self._missing if item is _ABSENT else item for item in row), origin)
         return []
+
+    @property
+    def settled(self) -> int:
+        lowest = min(self._settled)
+        return 0 if lowest == _ENDED else int(lowest)
 
     @property
     def ready(self) -> Sequence[int]:

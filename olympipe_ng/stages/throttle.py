@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from ..checks import set_number
 from ..origins import Origins
 from .contract import Context, Emission, Stage, StreamTransform
-from .holding import Waiting
+from .holding import Delaying
 
 __all__ = ["Throttle"]
 
@@ -32,6 +32,7 @@ class Throttle(Stage):
     opaque: ClassVar[bool] = True
     timed: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
+    tells_settled: ClassVar[bool] = True
     one_to_one: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -42,11 +43,11 @@ class Throttle(Stage):
         return _Spaced(self.per_second, context)
 
 
-class _Spaced(StreamTransform):
+class _Spaced(Delaying):
     def __init__(self, per_second: float, context: Context) -> None:
+        super().__init__()
         self._interval = 1.0 / per_second
         self._context = context
-        self._waiting = Waiting()
         self._next = float("-inf")  # when the next item may go
 
     def process(self, port: int, items: Sequence[Any], origins: Origins) -> Iterable[Emission]:
@@ -73,6 +74,3 @@ class _Spaced(StreamTransform):
     @property
     def deadline(self) -> float | None:
         return self._next if self._waiting else None
-
-    def flush(self) -> Iterable[Emission]:
-        return self._waiting.pieces()

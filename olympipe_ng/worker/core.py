@@ -97,7 +97,7 @@ class StageWorker:
         transform = getattr(self, "transform", None)
         if not isinstance(transform, StreamTransform):
             return None
-        return StreamState(tuple(transform.ready), bool(transform.done), transform.deadline)
+        return StreamState(tuple(transform.ready), bool(transform.done), transform.deadline, transform.settled)
 
     def count(self, fate: Fate, origins: Origins) -> None:
         """Take note of what a stream transform did not pass on (it is its ``Context``)."""

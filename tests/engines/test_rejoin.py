@@ -76,6 +76,30 @@ def test_an_endless_source_is_rejoined_as_it_comes(kind, where):
     assert next(drawn) < 1000
 
 
+SPARSE = {
+    "uncache": lambda p: p.uncache(),
+    "throttle": lambda p: p.throttle(100_000),
+    "latest": lambda p: p.latest(3),
+    "rejoin": lambda p: p.rejoin(p.filter(lambda x: x < 0)),
+    "throttle of a rejoin": lambda p: p.rejoin(p.filter(lambda x: x < 0)).throttle(100_000),
+}
+
+
+@each_engine
+@pytest.mark.parametrize("kind", SPARSE)
+def test_an_arm_through_which_little_comes_tells_how_far_it_is(kind, where):
+    """Also one that holds items back for a while: the rows of the other arm come, of an endless source too, and its error."""
+    drawn = itertools.count()
+    base = Pipeline(lambda: (next(drawn) for _ in range(ENDLESS)), queue_size=8, **where)
+    few = SPARSE[kind](base.filter(lambda x: x < 2))
+    rows = []
+    with pytest.raises(StageError, match="not 5"):
+        rows.extend(few.rejoin(base.task(fail_at(5)), missing=None))
+    given = [None, None] if "rejoin" in kind else [0, 1]
+    assert rows == [(given[0], 0), (given[1], 1), (None, 2), (None, 3), (None, 4)]
+    assert next(drawn) < 1000
+
+
 @each_engine
 def test_batches_of_an_endless_source_are_rejoined_as_they_come(where):
     """The batch before the fork tells its arms how far they are."""

@@ -120,7 +120,7 @@ class Builder:
         inputs = tuple(self.connect(end, number, port) for port, end in enumerate(ends))
         self.specs[number] = spec
         exact = all(end.exact for end in ends) and plan.ordered and kind not in (Kind.GATHER, Kind.LATEST, Kind.IDLE) and not spec.within
-        single = all(end.single for end in ends) and exact and kind in (Kind.MAP, Kind.FILTER, Kind.SPLIT, Kind.LIMIT, Kind.SKIP)
+        single = all(end.single for end in ends) and exact and kind in SINGLE
         prompt = kind in (Kind.LIMIT, Kind.SKIP)
         plan = plan._replace(passes_marks=prompt and rng.random() < 0.5, ascends=prompt and single and rng.random() < 0.5)
         self.nodes.append(plan._replace(inputs=inputs, outlets=((),) * total))
@@ -220,7 +220,7 @@ class Flavour:
         if not kind.itemwise:
             own = not kind.hub  # user code: a worker, whose state dies with it
             plan = NodePlan(number, label, Role.STAGE, hub=kind.hub, stream=True, many=True, stateful=own)
-            plan = plan._replace(abreast=kind is Kind.ZIP, wants_marks=kind is Kind.REJOIN)
+            plan = plan._replace(abreast=kind is Kind.ZIP, wants_marks=kind is Kind.REJOIN, tells_settled=kind in TELLING)
             if not spec.fails:
                 return plan
             return plan._replace(retries=rng.choice((0, 2)), backoff=rng.choice((0.0, 0.05)), on_error=spec.on_error)
@@ -246,6 +246,8 @@ class Flavour:
 
 
 ITEMS = (Kind.MAP, Kind.MAP, Kind.FILTER, Kind.EXPLODE, Kind.SPLIT)
+SINGLE = (Kind.MAP, Kind.FILTER, Kind.SPLIT, Kind.LIMIT, Kind.SKIP, Kind.THROTTLE, Kind.REJOIN)  # may stand in an arm of a rejoin
+TELLING = (Kind.THROTTLE, Kind.LATEST, Kind.REJOIN)
 STREAMS = (Kind.BATCH, Kind.LIMIT, Kind.SKIP, Kind.THROTTLE, Kind.REDUCE, Kind.SCAN, Kind.SCAN, Kind.SHUFFLE, Kind.MAP)
 ALL = (*ITEMS, *ITEMS, *STREAMS, Kind.LIMIT, Kind.LATEST, Kind.IDLE)
 

@@ -56,7 +56,6 @@ class Flow(NamedTuple):
     ordered: bool = True
     partial: bool = False
     batched: bool = False
-    marked: bool = False  # where it stands is told even when nothing comes: no stage that sees it as a whole lies behind
 
     @property
     def exact(self) -> bool:
@@ -90,7 +89,7 @@ def _source(scenario: Scenario, node: NodePlan, facts: Facts) -> list[Flow]:
     habit = scenario.sources[node.number]
     total = facts.totals.get(node.number, habit.total)
     ends = frozenset({("source", node.number, (node.number, total))}) if node.number in facts.raised else CLEAN
-    return [Flow([Arm([(node.number, k) for k in range(total)], ends, total)], marked=True)]
+    return [Flow([Arm([(node.number, k) for k in range(total)], ends, total)])]
 
 
 def _stage(node: NodePlan, spec: Spec, inputs: list[Flow], facts: Facts, records: list[Any]) -> list[Flow]:
@@ -104,7 +103,7 @@ def _stage(node: NodePlan, spec: Spec, inputs: list[Flow], facts: Facts, records
     for arm in flow.arms:
         for outlet, made in enumerate(_items(node, spec, arm, facts, records, placed=placed)):
             arms[outlet].append(made)
-    return [Flow(made, flow.ordered and node.ordered, flow.partial, marked=flow.marked) for made in arms]
+    return [Flow(made, flow.ordered and node.ordered, flow.partial) for made in arms]
 
 
 # -------------------------------------------------------------------------------------------------------- stages of items
@@ -123,7 +122,7 @@ def _items(node: NodePlan, spec: Spec, arm: Arm, facts: Facts, records: list[Any
         outputs[0].extend(output for _, output in spec.apply(item)[:emitted])
         if node.on_error == "raise":
             if placed:
-                return [Arm(items, frozenset({note}), item[1] if len(item) > 1 else None) for items in outputs]
+                return [Arm(items, frozenset({note}), _index(item)) for items in outputs]
             ends.add(note)
             continue
         if node.on_error == "collect":
@@ -202,27 +201,33 @@ def _rejoin(spec: Spec, inputs: list[Flow]) -> Flow:
     arms = [flow.arms[0] for flow in inputs]
     failures = [(arm.at, end) for arm in arms for end in arm.ends if end is not None]
     cut = min((index for index, _ in failures), default=None)
-    by_index = [{item[1]: item for item in arm.items} for arm in arms]
+    by_index = [{_index(item): item for item in arm.items} for arm in arms]
     joined: list[Any] = []
     for index, item in by_index[0].items():
         if (cut is None or index < cut) and all(index in arm for arm in by_index[1:]):
             joined.append((item, *(arm[index] for arm in by_index[1:])))
-    exact = all(flow.marked for flow in inputs)  # else the error of an arm that is behind is not known to be the earlier
-    ends = {end for index, end in failures if index == cut or not exact}
-    return Flow([Arm(joined, frozenset(ends) or CLEAN)])
+    ends = {end for index, end in failures if index == cut}
+    return Flow([Arm(joined, frozenset(ends) or CLEAN, cut)])
+
+
+def _index(item: Any) -> int | None:
+    """Return the place of an item in its source; that of a row is its items'."""
+    while item and isinstance(item[0], tuple):
+        item = item[0]
+    return item[1] if len(item) > 1 else None
 
 
 def _latest(spec: Spec, inputs: list[Flow]) -> Flow:
-    return inputs[0]._replace(partial=True, marked=False)
+    return inputs[0]._replace(partial=True)
 
 
 def _idle(spec: Spec, inputs: list[Flow]) -> Flow:
     flow = inputs[0]
-    return flow._replace(arms=[arm._replace(ends=arm.ends | CLEAN) for arm in flow.arms], partial=True, marked=False)
+    return flow._replace(arms=[arm._replace(ends=arm.ends | CLEAN) for arm in flow.arms], partial=True)
 
 
 def _same(spec: Spec, inputs: list[Flow]) -> Flow:
-    return inputs[0]._replace(marked=False)
+    return inputs[0]
 
 
 def _reduce(spec: Spec, inputs: list[Flow]) -> Flow:

@@ -70,8 +70,12 @@ class Stream:
         return None
 
     @property
+    def settled(self) -> int:
+        return 0
+
+    @property
     def state(self) -> StreamState:
-        return StreamState(self.ready, self.done, self.deadline)
+        return StreamState(self.ready, self.done, self.deadline, self.settled)
 
 
 class Batch(Stream):
@@ -168,28 +172,28 @@ class Rejoin(Stream):
 
     def started(self) -> None:
         self.held: list[dict[int, tuple[Item, Origin]]] = [{} for _ in range(self.inputs)]
-        self.settled: list[float] = [0] * self.inputs
+        self.upto: list[float] = [0] * self.inputs  # by port: below this nothing more will come
 
     def process(self, port: int, items: Sequence[Item], origins: Sequence[Origin]) -> Outputs:
         for item, origin in zip(items, origins, strict=True):
             index = origin[0][1]
-            if index < self.settled[port]:
-                raise AssertionError(f"port {port}: item {item} after the mark {self.settled[port]}")
+            if index < self.upto[port]:
+                raise AssertionError(f"port {port}: item {item} after the mark {self.upto[port]}")
             self.held[port][index] = (item, origin)
-            self.settled[port] = index + 1
+            self.upto[port] = index + 1
         return self.join()
 
     def mark(self, port: int, upto: int) -> Outputs:
-        self.settled[port] = max(self.settled[port], upto)
+        self.upto[port] = max(self.upto[port], upto)
         return self.join()
 
     def end(self, port: int) -> Outputs:
-        self.settled[port] = float("inf")
+        self.upto[port] = float("inf")
         return self.join()
 
     def join(self) -> Outputs:
         """Give what is settled on every arm, in the order of the first."""
-        upto = min(self.settled)
+        upto = min(self.upto)
         outputs: Outputs = []
         for index in [index for index in self.held[0] if index < upto]:
             parts = [held.pop(index, None) for held in self.held]
@@ -206,9 +210,14 @@ class Rejoin(Stream):
         return outputs
 
     @property
+    def settled(self) -> int:
+        least = min(self.upto)
+        return 0 if least == float("inf") else int(least)
+
+    @property
     def ready(self) -> tuple[int, ...]:
-        least = min(self.settled)
-        return tuple(port for port, settled in enumerate(self.settled) if settled == least)
+        least = min(self.upto)
+        return tuple(port for port, upto in enumerate(self.upto) if upto == least)
 
     def flush(self) -> Outputs:
         self.lose("dropped", sum(map(len, self.held)))
@@ -216,10 +225,28 @@ class Rejoin(Stream):
         return NOTHING
 
 
-class Latest(Stream):
+class Delaying(Stream):
+    """Give later what came, in order."""
+
     def started(self) -> None:
         self.held: deque[tuple[Item, Origin]] = deque()
+        self.told = 0
 
+    def mark(self, port: int, upto: int) -> Outputs:
+        self.told = upto
+        return NOTHING
+
+    @property
+    def settled(self) -> int:
+        return self.told if not self.held else 0
+
+    def flush(self) -> Outputs:
+        outputs = list(self.held)
+        self.held.clear()
+        return outputs
+
+
+class Latest(Delaying):
     def process(self, port: int, items: Sequence[Item], origins: Sequence[Origin]) -> Outputs:
         self.held.extend(zip(items, origins, strict=True))
         while len(self.held) > self.spec.size:
@@ -230,21 +257,16 @@ class Latest(Stream):
     def tick(self) -> Outputs:
         return [self.held.popleft()]
 
-    def flush(self) -> Outputs:
-        outputs = list(self.held)
-        self.held.clear()
-        return outputs
-
     @property
     def deadline(self) -> float | None:
         return self.now if self.held else None
 
 
-class Throttle(Stream):
+class Throttle(Delaying):
     """Not ready until the one it holds may go."""
 
     def started(self) -> None:
-        self.held: deque[tuple[Item, Origin]] = deque()
+        super().started()
         self.next = 0.0
 
     def process(self, port: int, items: Sequence[Item], origins: Sequence[Origin]) -> Outputs:
@@ -256,11 +278,6 @@ class Throttle(Stream):
             raise AssertionError(f"a tick at {self.now}, before the deadline {self.next}")
         self.next = self.now + self.spec.size * 0.01
         return [self.held.popleft()]
-
-    def flush(self) -> Outputs:
-        outputs = list(self.held)
-        self.held.clear()
-        return outputs
 
     @property
     def ready(self) -> tuple[int, ...]:

@@ -24,6 +24,13 @@ def test_a_tick_is_due_at_once() -> None:
     assert drive.transform.deadline is None
 
 
+def test_it_tells_how_far_it_is_when_nothing_waits() -> None:
+    """What it dropped will never come, what waits may."""
+    drive = Drive(Latest()).give("abc").mark(0, 3)
+    assert drive.transform.settled == 0
+    assert drive.wait(0).transform.settled == 3
+
+
 def test_items_that_were_overtaken_count_as_dropped() -> None:
     """The ledger knows each of them."""
     drive = Drive(Latest()).give("ab").give("c", start=2)

@@ -36,6 +36,7 @@ def test_what_an_arm_lacks_may_be_filled() -> None:
 def test_an_item_leaves_as_soon_as_all_arms_are_settled() -> None:
     """Marks let items go that no one will complete, without waiting for the end."""
     drive = Drive(Rejoin(2, None)).process(0, "a", at(5)).mark(0, 6).mark(1, 5)
+    assert drive.transform.settled == 5
     assert drive.items == []
     assert drive.mark(1, 6).items == [("a", None)]
 
