@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from .engines.contract import Delivered, Engine, Job, in_caller
-from .engines.feeding import Feeder, FeederThread
+from .engines.feeding import Feeder, FeederHere, FeederThread
 from .errors import GraphError, PipelineError
 from .failures import Kind, Note, to_error
 from .graph import Node, Outlet, Source
@@ -90,12 +90,12 @@ class Caller(Sinks):
         self.engine: Engine = _make_engine(job)
         self.feeders = {node.number: self._feeder(ordinal, node.number) for ordinal, node in enumerate(self.plan.sources)}
 
-    def _feeder(self, ordinal: int, number: int) -> Any:
+    def _feeder(self, ordinal: int, number: int) -> FeederHere | FeederThread:
         source = under(cast(Source, self.nodes[number].stage), self.config)
         engine = self.engine
         catch = everything if engine.threaded else in_caller
         feeder = Feeder(number, ordinal, source, engine.codec, engine.send, self.config.on_error, warn=self.warn, catch=catch)
-        return FeederThread(feeder, contextvars.copy_context().run) if self.engine.threaded else feeder
+        return FeederThread(feeder, contextvars.copy_context().run) if engine.threaded else FeederHere(feeder)
 
     # ---------------------------------------------------------------------------------------------------- begin and end
 
@@ -108,8 +108,7 @@ class Caller(Sinks):
             raise
         try:
             for feeder in self.feeders.values():
-                if self.engine.threaded:
-                    feeder.start()
+                feeder.start()
             self.progress = _progress.make_progress(self) if self.config.progress is not False else None
         except BaseException:  # no thread more may be started, or the user's display is odd
             self.stop()
@@ -154,8 +153,8 @@ class Caller(Sinks):
                 self._clean_up()
 
     def _waits_for(self, thread: threading.Thread) -> bool:
-        readers = [feeder.thread for feeder in self.feeders.values()] if self.engine.threaded else []
-        return thread in readers or self.engine.waits_for(thread) or self.turns.mine
+        is_reader = any(feeder.reads_on(thread) for feeder in self.feeders.values())
+        return is_reader or self.engine.waits_for(thread) or self.turns.mine
 
     def _clean_up(self) -> None:
         """Close what the run opened in this process; name what stays."""
@@ -182,16 +181,10 @@ class Caller(Sinks):
 
     def _close_feeders(self) -> None:
         for feeder in self.feeders.values():
-            if self.engine.threaded:
-                feeder.close()
-            else:
-                feeder.interrupt()
-                if not feeder.ended:
-                    feeder.draw()
-                feeder.close_reader()
+            feeder.close()
         until = time.monotonic() + SOURCE_SECONDS
         for number, feeder in self.feeders.items():
-            if self.engine.threaded and not feeder.join(max(0.0, until - time.monotonic())):
+            if not feeder.join(max(0.0, until - time.monotonic())):
                 _log("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)
 
     def _say_unread(self) -> None:
@@ -241,18 +234,10 @@ class Caller(Sinks):
         self.feeders[source].pull(upto, hungry=hungry)
 
     def close_source(self, source: int) -> None:
-        feeder = self.feeders[source]
-        if self.engine.threaded:
-            feeder.close()
-        else:
-            feeder.interrupt()
+        self.feeders[source].close()
 
     def draw(self) -> bool:
-        for feeder in self.feeders.values():
-            if feeder.wanted:
-                feeder.draw()
-                return True
-        return False
+        return any(feeder.draw() for feeder in self.feeders.values())
 
     def record(self, note: Any) -> None:
         self.failed += 1
@@ -285,7 +270,7 @@ class Caller(Sinks):
     @property
     def unaccounted(self) -> int:
         """Count the failures that are in no stage's account: those of sources, and results that could not be loaded here."""
-        return self.unloadable + sum(int(feeder.failed) for feeder in self.feeders.values())
+        return self.unloadable + sum(feeder.feeder.failed for feeder in self.feeders.values())
 
     def statistics(self) -> Statistics:
         look = self.engine.statistics

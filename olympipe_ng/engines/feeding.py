@@ -25,7 +25,7 @@ from ..worker import Catch, everything
 from ..worker.notes import shortened_traceback, summarise
 from ..worker.spec import Codec
 
-__all__ = ["Feeder", "FeederThread"]
+__all__ = ["Feeder", "FeederHere", "FeederThread"]
 
 FRAME_ITEMS = 4096
 NUMBERS = frozenset({int, float, bool, type(None)})
@@ -261,24 +261,56 @@ class Feeder:
             reader.interrupt()
 
 
+class FeederHere:
+    """Runs a ``Feeder`` in whichever of the caller's threads waits for results, whenever it is told to ``draw``."""
+
+    def __init__(self, feeder: Feeder) -> None:
+        self.feeder = feeder
+
+    def start(self) -> None:
+        """Begin nothing: ``draw`` does."""
+
+    def pull(self, upto: int, *, hungry: bool) -> None:
+        self.feeder.pull(upto, hungry=hungry)
+
+    def draw(self) -> bool:
+        """Draw once, if there is something to do."""
+        wanted = self.feeder.wanted
+        if wanted:
+            self.feeder.draw()
+        return wanted
+
+    def close(self) -> None:
+        self.feeder.interrupt()
+
+    def join(self, seconds: float) -> bool:
+        """Close the user's source, which yields to this thread."""
+        self.draw()
+        self.feeder.close_reader()
+        return True
+
+    def reads_on(self, thread: threading.Thread) -> bool:
+        return False
+
+
 class FeederThread:
     """Runs a ``Feeder`` beside the caller."""
 
     def __init__(self, feeder: Feeder, run_in: Callable[[Callable[[], None]], None]) -> None:
         self.feeder = feeder
         self._wake = threading.Event()
-        self.thread = threading.Thread(target=run_in, args=(self._loop,), name=f"olympipe_ng source {feeder.node}", daemon=True)
-
-    @property
-    def failed(self) -> int:
-        return self.feeder.failed
+        self._thread = threading.Thread(target=run_in, args=(self._loop,), name=f"olympipe_ng source {feeder.node}", daemon=True)
 
     def start(self) -> None:
-        self.thread.start()
+        self._thread.start()
 
     def pull(self, upto: int, *, hungry: bool) -> None:
         self.feeder.pull(upto, hungry=hungry)
         self._wake.set()
+
+    def draw(self) -> bool:
+        """Draw nothing: the thread does."""
+        return False
 
     def close(self) -> None:
         self.feeder.interrupt()
@@ -286,9 +318,13 @@ class FeederThread:
 
     def join(self, seconds: float) -> bool:
         """Wait for the thread's end; ``False`` if it is stuck in the user's source."""
-        if self.thread.ident is not None:  # else it could not be started
-            self.thread.join(seconds)
-        return not self.thread.is_alive()
+        if self._thread.ident is not None:  # else it could not be started
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def reads_on(self, thread: threading.Thread) -> bool:
+        """Say whether this is the thread that the source is read on."""
+        return thread is self._thread
 
     def _loop(self) -> None:
         try:
