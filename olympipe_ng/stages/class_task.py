@@ -71,7 +71,7 @@ class ClassTask(Stage):
     def renews(self) -> bool:
         return not self.stateful
 
-    @property
+    @functools.cached_property
     def is_async(self) -> bool:
         name = _attribute(self.constructor, self.method) if isinstance(self.constructor, type) else None
         return is_async(self.method if name is None else getattr(self.constructor, name))

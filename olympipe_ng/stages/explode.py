@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from ..callables import check_callable, is_async, is_async_generator, name_of
@@ -37,7 +38,7 @@ class Explode(FunctionStage):
     def function_name(self) -> str:
         return "" if self.fn is None else name_of(self.fn)
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         return is_async(self.fn) or is_async_generator(self.fn)
 

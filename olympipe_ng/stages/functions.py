@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..callables import check_callable, is_async, is_async_generator, name_of
@@ -32,7 +33,7 @@ class FunctionStage(Stage):
         if is_async_generator(self.fn):
             raise GraphError(f"{self.kind} needs one result per item, {name_of(self.fn)!r} is an async generator: use explode")
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         return is_async(self.fn)
 

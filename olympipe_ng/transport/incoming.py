@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import marshal
+import mmap
 import os
 import socket
 import struct
@@ -36,7 +37,7 @@ class Incoming:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._buffer = bytearray(RECEIVE_BUFFER)
+        self._buffer = _fresh_memory(RECEIVE_BUFFER)
         self._view = memoryview(self._buffer)
         self._begin = 0  # the unread part of the buffer
         self._end = 0
@@ -115,6 +116,13 @@ class Incoming:
         elif len(self._buffer) - self._begin < LARGE + PREFIX_SIZE:
             self._buffer[:rest] = bytes(self._view[self._begin : self._end])
             self._begin, self._end = 0, rest
+
+
+def _fresh_memory(size: int) -> bytearray | mmap.mmap:
+    """Return memory whose pages cost nothing before something lies in them: most messages are a fraction of the first."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return bytearray(size)
+    return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[int, ...]:

@@ -95,18 +95,19 @@ def import_for_children(specs: Iterable[StageSpec] = ()) -> None:
 
 def fork_child(body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool = False) -> int:
     """Fork; the child runs ``body`` and leaves with its result. Signals are blocked over the fork, so none is handled half-way.
-    ``ours``: this process has itself been reset, and its child inherits that."""
+    ``ours``: this process has itself been reset, and its child inherits that: no handler of the user's is there to be kept from it."""
     flush_streams()
     kept = list(keep)
     for channel in kept:
         OPEN.discard(channel)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
+    blocked = None if ours else signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
     try:
         pid = _fork_quietly()
         if pid == 0:
-            _live(body, blocked, ours=ours)
+            _live(body, blocked)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     for channel in kept:
         OPEN.add(channel)
     return pid
@@ -158,15 +159,17 @@ def _fork_quietly() -> int:
         return os.fork()
 
 
-def _live(body: Callable[[], int], blocked: Iterable[Any], *, ours: bool = False) -> NoReturn:
+def _live(body: Callable[[], int], blocked: Iterable[Any] | None) -> NoReturn:
+    """Be the child; ``blocked``: the signals that its parent blocks by itself, ``None`` where it inherits what it needs."""
     status = 1
     try:
-        if not ours:
-            enter_child()
-        else:
+        if blocked is None:
             _forget_children()
-        gc.freeze()
-        signal.pthread_sigmask(signal.SIG_SETMASK, set(blocked) - CATCHABLE)
+            gc.freeze()
+        else:
+            enter_child()
+            gc.freeze()
+            signal.pthread_sigmask(signal.SIG_SETMASK, set(blocked) - CATCHABLE)
         status = body()
     except BaseException:  # the border of the process: nothing may return into the caller's frames
         traceback.print_exc()

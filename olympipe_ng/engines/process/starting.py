@@ -158,22 +158,21 @@ class ForkStarter:
         find_malloc()
 
     def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
-        mine, theirs = channel_pair()
+        ours, theirs = socket.socketpair()
+        mine = Channel(ours)
         supervisor = os.getpid()
 
         def body() -> int:
-            mine.close()
             self.close_in_child()
             die_with_parent(supervisor)
-            return live_as_worker(theirs, worker, number, self._specs[node], self._settings, self._stock)
+            return live_as_worker(Channel(theirs), worker, number, self._specs[node], self._settings, self._stock)
 
-        OPEN.add(mine)
+        OPEN.add(mine)  # closed in the child
         pid = None
         try:
-            pid = fork_child(body, keep=[theirs], ours=True)
+            pid = fork_child(body, ours=True)
         except OSError as error:
             self.refused = str(error)
-        OPEN.discard(theirs)
         theirs.close()
         return mine, pid
 
