@@ -101,6 +101,17 @@ def test_an_arm_through_which_little_comes_tells_how_far_it_is(kind, where):
 
 
 @each_engine
+def test_a_rejoin_that_drops_every_row_does_not_hold_back_the_one_behind_it(where):
+    """It says how far it is, though nothing comes out of it: an endless source is rejoined as it comes."""
+    drawn = itertools.count()
+    base = Pipeline(lambda: iter(lambda: next(drawn), ENDLESS), queue_size=8, **where)
+    nothing = base.filter(lambda x: x < 0).rejoin(base)
+    rows = base.rejoin(nothing, base.rejoin(nothing, missing=None), missing=None).limit(3).wait_for_result()
+    assert rows == [(item, None, (item, None)) for item in range(3)]
+    assert next(drawn) < 1000
+
+
+@each_engine
 def test_batches_of_an_endless_source_are_rejoined_as_they_come(where):
     """The batch before the fork tells its arms how far they are."""
     base = Pipeline(itertools.count, queue_size=8, **where).batch(4)
@@ -152,6 +163,20 @@ def test_rows_that_a_slower_arm_still_makes_come_before_an_error(where):
         rows.extend(quick.rejoin(slow, missing=None))
     assert rows == [(None, 0), (None, 1), (None, 2)]
     assert caught.value.index == 3
+
+
+@each_engine
+def test_rows_that_a_slower_rejoin_in_an_arm_still_makes_come_before_an_error(where):
+    """Rejoined branches are an arm like any other: it tells how far it is, and what it holds before the item that failed comes first."""
+    base = Pipeline(range(6), **where)
+    quick, slow = base.filter(lambda x: x > 2).task(fail_at(3)), base.task(linger)
+    inside, outside = [], []
+    with pytest.raises(StageError, match="not 3"):
+        inside.extend(quick.rejoin(slow.rejoin(base), missing=None))
+    with pytest.raises(StageError, match="not 3"):
+        outside.extend(slow.rejoin(quick.rejoin(base), missing=None))
+    assert inside == [(None, (x, x)) for x in range(3)]
+    assert outside == [(x, None) for x in range(3)]
 
 
 @each_engine
