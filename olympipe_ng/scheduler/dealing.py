@@ -226,12 +226,11 @@ def _dispatch(state: State, node: Node, ticket: Ticket) -> None:
 
 
 def _order(state: State, node: Node, worker: Worker, ticket: Ticket) -> Dispatch:
-    verb = Verb.JUDGE if ticket.judge is not None else ticket.verb
     shared = len(node.workers) * node.plan.lanes > 1
     return Dispatch(
         worker.number,
         ticket.number,
-        verb,
+        ticket.doing,
         ticket.port,
         ticket.frame,
         ticket.upto,

@@ -5,8 +5,9 @@
 
 What a lane was at tells its control page (``worker.hands``), where that could be read: one item, or a few cheap ones; without it all that
 was not settled is suspected. A suspect is run once more, alone; dying over it again makes it the culprit, and it is judged by its stage's
-policy without being run. A ticket that no lane had begun comes back as it was and counts no attempt; but a worker that dies again and again
-before it begins one has died of receiving it: from ``UNBEGUN`` deaths on it is suspected too.
+policy without being run; if workers die of that, too (of loading it, say), unseen. A ticket that no lane had begun comes back as it was and
+counts no attempt; but a worker that dies again and again before it begins one has died of receiving it: from ``UNBEGUN`` deaths on it is
+suspected too.
 
 A worker that dies before it is ready is replaced as well, else one out-of-memory kill would fail a run; a stage that keeps dying then fails
 it. Exits and crashes are the set-up's own doing and soon enough; a signal that anybody may send is borne longer.
@@ -18,7 +19,7 @@ from typing import Any
 
 from .ending import cancel_items, drop_input, fail_node, fail_run, start_worker, unreserve, withhold
 from .messages import Counts, Warn, WorkerDied
-from .node import Node, Ticket, TicketState, Worker, WorkerStatus
+from .node import LOOKS, Node, Ticket, TicketState, Worker, WorkerStatus
 from .settling import backoff, commit, settled_before, split
 from .state import State
 
@@ -156,8 +157,8 @@ def _suspect_one(state: State, node: Node, ticket: Ticket, note: Any, *, was_alo
     guilty = was_alone or not node.plan.redeliver or ticket.emitted
     if ticket.judge is not None:
         ticket.judge_deaths += 1
-        if ticket.judge_deaths > 1:
-            _fail_ticket(state, node, ticket, note)  # even judging it kills
+        if ticket.judge_deaths > LOOKS:
+            _fail_ticket(state, node, ticket, note)  # even giving it up kills
         else:
             _queue_again(node, ticket)
         return

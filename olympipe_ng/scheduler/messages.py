@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ..origins import NO_ORIGINS, Origins
 
 __all__ = [
+    "JUDGEMENTS",
     "Cancel",
     "CloseSource",
     "Command",
@@ -92,6 +93,10 @@ class Verb(enum.IntEnum):
     TICK = 3  # StreamTransform.tick()
     FLUSH = 4  # StreamTransform.flush()
     JUDGE = 5  # the item [lo, lo + 1) failed as ``note`` says, not by raising: apply the stage's on_error to it
+    GIVE_UP = 6  # ... without looking at it nor calling a function of the user's: workers died of that
+
+
+JUDGEMENTS = frozenset({Verb.JUDGE, Verb.GIVE_UP})
 
 
 class SourceFrame(NamedTuple):

@@ -26,7 +26,7 @@ from ..plan import NodePlan, Role
 from .edge import EASE
 from .messages import Frame, StreamState, Verb
 
-__all__ = ["Node", "Status", "Ticket", "Worker", "WorkerStatus"]
+__all__ = ["LOOKS", "Node", "Status", "Ticket", "Worker", "WorkerStatus"]
 
 FRAME_SECONDS = 0.004  # a frame's worth of its consumer's work; more costs latency, less costs relays
 CALM_SECONDS = 0.020  # the same where nobody waits for a part of it: there is as much for every other lane
@@ -39,6 +39,7 @@ SPARE = 2  # so many lanes share one ticket that is in hand beyond what they are
 GROWTH = 4  # a frame may be so many times its predecessor: costs are measured before they are relied on
 WINDOW = 32  # tickets; fewer starve workers behind a dear item, more cost memory
 EDGE_ITEMS = 65_536
+LOOKS = 2  # workers that may die of judging an item: more bear more kills from outside, fewer give up sooner what kills when it is loaded
 
 
 class Status(enum.Enum):
@@ -124,6 +125,13 @@ class Ticket:
     @property
     def items(self) -> int:
         return self.hi - self.upto
+
+    @property
+    def doing(self) -> Verb:
+        """What a worker is to do with it."""
+        if self.judge is None:
+            return self.verb
+        return Verb.JUDGE if self.judge_deaths < LOOKS else Verb.GIVE_UP
 
     @property
     def origins(self) -> Origins:

@@ -19,7 +19,7 @@ from .. import loops
 from ..current import POSITION, WORKER, CurrentWorker, Position
 from ..failures import Kind, Note, to_error
 from ..origins import Origins
-from ..scheduler.messages import Dispatch, Done, StreamState, Verb
+from ..scheduler.messages import JUDGEMENTS, Dispatch, Done, StreamState, Verb
 from ..stages.contract import Arity, Fate, StreamTransform
 from .hands import UNSEEN, Hands
 from .items import run_items
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["NOBODY", "StageWorker", "drive"]
 
 NOBODY = -1  # an "allowance": nobody wants the rest
+UNSEEN_ITEM = "<not shown: a worker died of loading it, or of what is done when it fails>"
 _NOTHING = Exception()
 
 
@@ -115,7 +116,7 @@ class StageWorker:
         self._spare.append(ticket.outputs)
 
     def _runner(self, ticket: TicketRun) -> Answers:
-        if ticket.dispatch.verb is Verb.JUDGE:
+        if ticket.dispatch.verb in JUDGEMENTS:
             return self.judge(ticket)
         if isinstance(self.transform, StreamTransform):
             return run_stream(self, ticket, self.transform)
@@ -141,18 +142,20 @@ class StageWorker:
         """Apply the stage's policy to an item that failed by killing its worker, or by taking too long."""
         dispatch = ticket.dispatch
         ticket.allowance = max(1, dispatch.allowance)
-        item = self.look_again(ticket, dispatch.lo)
+        unseen = dispatch.verb is Verb.GIVE_UP
+        item = UNSEEN_ITEM if unseen else self.look_again(ticket, dispatch.lo)
         where = ticket.note(dispatch.lo, item, _NOTHING, dispatch.note.kind)
         note = dispatch.note._replace(
             stage=where.stage,
             declared_at=where.declared_at,
             index=where.index,
-            item_repr=where.item_repr,
+            item_repr=item if unseen else where.item_repr,
             attempts=dispatch.attempt + 1,
             emitted=dispatch.emitted,
         )
         error = to_error(note, None, [])
-        yield ticket.judge(dispatch.lo, item, error, note) or ticket.done(dispatch.hi, finished=True)
+        apply = ticket.record if unseen else ticket.judge
+        yield apply(dispatch.lo, item, error, note) or ticket.done(dispatch.hi, finished=True)
 
     def look_again(self, ticket: TicketRun, at: int) -> Any:
         """Return an item for a message about it, whatever loading it does."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import StageTimeout
 from ..failures import Kind
 from ..lazy import lazy
-from ..scheduler.messages import Dispatch, Done, Verb
+from ..scheduler.messages import JUDGEMENTS, Dispatch, Done
 from ..stages.contract import Arity, ItemTransform
 from .items import emitter, explained, ship, unloadable
 from .many import spread
@@ -46,7 +46,7 @@ async def run_async(worker: StageWorker, dispatch: Dispatch, tell: Tell, room: R
 
 async def _run(worker: StageWorker, ticket: TicketRun, tell: Tell, room: Room) -> None:
     dispatch = ticket.dispatch
-    if dispatch.verb is Verb.JUDGE:
+    if dispatch.verb in JUDGEMENTS:
         for told in worker.judge(ticket):
             tell(told)
         return

@@ -194,14 +194,17 @@ class TicketRun:
 
     def judge(self, position: int, item: Any, error: BaseException, note: Note) -> Done | None:
         """Apply the policy for failures that are final."""
+        if self.spec.plan.on_error != "call" or self.spec.on_error is None:
+            return self.record(position, item, error, note)
+        try:
+            self._replace(position, item, self.spec.on_error(item, error))  # type: ignore[arg-type]
+        except BaseException as second:  # the user's on_error failed: that is what is wrong now
+            return self.record(position, item, second, self.note(position, item, second, Kind.RAISED))
+        return None
+
+    def record(self, position: int, item: Any, error: BaseException, note: Note) -> Done | None:
+        """Apply what the policy says of a failure that no function of the user's has replaced."""
         policy = self.spec.plan.on_error
-        if policy == "call" and self.spec.on_error is not None:
-            try:
-                self._replace(position, item, self.spec.on_error(item, error))  # type: ignore[arg-type]
-            except BaseException as second:  # the user's on_error failed: that is what is wrong now
-                note, policy = self.note(position, item, second, Kind.RAISED), "raise"
-            else:
-                return None
         if policy == "branch" and self._branch(position, item, error, note):
             return None
         self.lose(position)

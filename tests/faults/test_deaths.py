@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from olympipe_ng import Pipeline, StageError, TooManyFailures, WorkerDied
+from olympipe_ng import Pipeline, StageError, StageTimeout, TooManyFailures, WorkerDied
 from olympipe_ng.transport.wire import Channel
 from tests.faults import menu
 from tests.faults.helpers import double_unless, doubled_without, numbers, wait_until, worker_pids
@@ -167,6 +167,63 @@ def test_f02_a_function_may_replace_what_a_dead_worker_held(method, fault, kind)
         lambda x: act(x) if x == 5 else x, 2, timeout=0.3, on_error=lambda item, error: (item, type(error).__name__)
     )
     assert stage.wait_for_result() == [0, 1, 2, 3, 4, (5, kind), 6, 7]
+
+
+class Cursed:
+    """An item whose loading does something to whoever loads it, where it is the third."""
+
+    def __init__(self, number, curse):
+        self.number, self.curse = number, curse
+
+    def __reduce__(self):
+        return self.curse if self.number == 3 else (Cursed, (self.number, self.curse))
+
+
+def curse(fault):
+    return {"exits": (os._exit, (3,)), "hangs": (time.sleep, (60,))}[fault]
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("exits", WorkerDied), ("hangs", StageTimeout)])
+@pytest.mark.parametrize("policy", ["skip", "collect", "branch"])
+def test_f02_an_item_whose_loading_ends_the_worker_fails_alone(fault, kind, policy):
+    """It cannot even be looked at to be judged: the stage's policy is applied without that, and the others come through."""
+    cursed = Pipeline(range(6), start_method="fork").task(lambda x: Cursed(x, curse(fault)))
+    numbers = cursed.task(lambda item: item.number, on_error=policy, timeout=0.3)
+    if policy != "branch":
+        results = numbers.wait_for_result()
+        assert results == [0, 1, 2, 4, 5]
+        assert [("item 3 <not shown" in text) for text in results.errors] == [True] * (policy == "collect")
+        return
+    good, [failure] = Pipeline.wait_for_all_results(numbers)
+    assert good == [0, 1, 2, 4, 5]
+    assert (failure.index, type(failure.exception)) == (3, kind)
+    assert "not shown" in failure.item
+
+
+def look_at(item):
+    return item.number
+
+
+def exit_at_three(x):
+    return x if x != 3 else os._exit(3)
+
+
+@pytest.mark.parametrize(
+    ("make", "task", "policy"),
+    [
+        (lambda x: Cursed(x, curse("exits")), look_at, "raise"),
+        (lambda x: Cursed(x, curse("exits")), look_at, lambda item, exception: 3),
+        (abs, exit_at_three, lambda item, exception: exit_at_three(item)),
+    ],
+    ids=["loading", "loading for on_error", "on_error"],
+)
+def test_f02_an_item_that_cannot_be_judged_is_named_by_its_index(make, task, policy):
+    """Where an item, or what on_error= does with it, ends the worker, its error still says which it is, in its place."""
+    seen: list[int] = []
+    with pytest.raises(WorkerDied, match=r"item 3 <not shown.*exited with code 3") as caught:
+        seen.extend(Pipeline(range(6), start_method="fork").task(make).task(task, on_error=policy))
+    assert seen == [0, 1, 2]
+    assert caught.value.index == 3
 
 
 def test_f02_deaths_count_in_the_budget():

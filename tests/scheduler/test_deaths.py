@@ -24,6 +24,7 @@ from olympipe_ng.scheduler.messages import (
     WorkerDied,
     WorkerReady,
 )
+from olympipe_ng.scheduler.node import LOOKS
 from olympipe_ng.scheduler.scheduler import Scheduler
 
 ITEMS = 10
@@ -146,6 +147,16 @@ def test_a_ticket_that_kills_before_it_is_begun_is_suspected_in_the_end():
         driver.ready()
     driver.die({order.ticket: range(1)})
     assert driver.dealt() == [(0, 1, Verb.JUDGE)]
+
+
+def test_what_kills_also_when_it_is_judged_is_given_up_in_the_end():
+    """It is judged twice, for somebody may have killed a worker meanwhile; then nobody looks at it any more."""
+    driver = Driver(redeliver=False)
+    order = driver.feed(1)
+    for _ in range(1 + LOOKS):
+        driver.die({order.ticket: range(1)})
+        driver.ready()
+    assert [each.verb for each in driver.heard if isinstance(each, Dispatch)] == [Verb.ITEMS, *[Verb.JUDGE] * LOOKS, Verb.GIVE_UP]
 
 
 def test_of_several_lanes_only_what_was_begun_is_judged():

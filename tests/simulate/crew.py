@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from olympipe_ng.scheduler.messages import (
+    JUDGEMENTS,
     Cancel,
     Dispatch,
     Done,
@@ -165,7 +166,7 @@ class Crew:
         if member.node.many and not member.node.stream and rng.random() < self.habits.prefix / 4:
             hand.pause = rng.randint(1, 3)
         seconds = spec.pace * (0.1 + 4 * rng.random() ** 3) * max(1, count)
-        if self.habits.dear and hand.order.verb is not Verb.JUDGE and rng.random() < self.habits.dear:
+        if self.habits.dear and hand.order.verb not in JUDGEMENTS and rng.random() < self.habits.dear:
             seconds *= 30
         hand.busy += seconds
         self.world.after(seconds, self.piece, member, hand, count)
@@ -179,7 +180,7 @@ class Crew:
             model.stream.now = self.world.now
         if hand.cancelled:
             count = min(count, 1)
-        dies = habits.death and hand.order.verb is not Verb.JUDGE and rng.random() < habits.death
+        dies = habits.death and hand.order.verb not in JUDGEMENTS and rng.random() < habits.death
         try:
             within = model.work(hand, rng.randint(0, max(0, count - 1)) if dies else count)
             if dies:
@@ -287,7 +288,7 @@ class Crew:
         for ticket, hand in member.hands.items():
             if hand.running and hand.box is not None and hand.pos < hand.hi:
                 self.implicate(member, ticket, in_hand, timeout)
-        judging = any(hand.order.verb is Verb.JUDGE for hand in member.hands.values())  # even that kills: the run fails
+        judging = any(hand.order.verb in JUDGEMENTS for hand in member.hands.values())  # even that kills: the run fails
         if member.node.stateful or member.node.stream or judging:
             self.world.facts.fatal.append(note)
         self.bury(member)

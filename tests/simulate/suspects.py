@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 
 from olympipe_ng.plan import NodePlan
-from olympipe_ng.scheduler.messages import Dispatch, Verb
+from olympipe_ng.scheduler.messages import JUDGEMENTS, Dispatch
 
 from .checks import Box, Violation
 from .oracle import Facts
@@ -53,7 +53,7 @@ class Suspects:
         """Check that an item over which a worker died is alone, and judged only when it was found guilty."""
         number = member.node.number
         deaths = max((self.deaths[number, item] for item in box.items[order.lo : order.hi]), default=0)
-        if order.verb is Verb.JUDGE:
+        if order.verb in JUDGEMENTS:
             self.check_verdict(order, member, box.items[order.lo])
         elif member.alone:
             raise Violation(f"worker {member.number} holds an item that must be alone, and is given {order}")

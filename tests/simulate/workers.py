@@ -12,7 +12,7 @@ from typing import Any
 
 from olympipe_ng.origins import Origin, Origins
 from olympipe_ng.plan import NodePlan
-from olympipe_ng.scheduler.messages import Counts, Dispatch, Done, Parcel, Verb
+from olympipe_ng.scheduler.messages import JUDGEMENTS, Counts, Dispatch, Done, Parcel, Verb
 
 from .checks import Box, Violation, Watch
 from .oracle import Facts, failing, instead
@@ -179,7 +179,7 @@ class Model:
         assert box is not None
         assert frame is not None
         item, hand.origin = box.items[hand.pos], frame.origins.at(hand.pos)
-        if hand.order.verb is Verb.JUDGE:
+        if hand.order.verb in JUDGEMENTS:
             self.fail(hand, hand.order.note)
             return
         self.begin(hand)
