@@ -135,7 +135,7 @@ class Caller(Sinks):
             first, self.stopping = not self.stopping, True
         if not self.finished and first:
             self.engine.send(m.Stop())
-        patience = 0.0 if self.hurried else STOP_SECONDS + self.config.close_timeout
+        patience = 0.0 if self.hurried else min(threading.TIMEOUT_MAX, STOP_SECONDS + self.config.close_timeout)
         try:
             self._until(lambda: self.finished, time.monotonic() + patience)
         except BaseException:  # a second Ctrl-C: wait for nothing any more

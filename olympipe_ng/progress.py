@@ -127,7 +127,7 @@ class Progress:
                 log.warning("progress= is still busy in the user's function and was left behind")
 
     def _loop(self) -> None:
-        while not self._closed.wait(max(0.0, self._due - self._clock())) and self._goes_on():
+        while not self._closed.wait(min(threading.TIMEOUT_MAX, max(0.0, self._due - self._clock()))) and self._goes_on():
             self._tell()
         self._end()
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -72,7 +73,7 @@ class Driver:
     def remaining(self) -> float | None:
         """Return the seconds until the scheduler wants to be asked again; ``None``: only after an event."""
         deadline = self.scheduler.deadline
-        return None if deadline is None else max(0.0, deadline - time.monotonic())
+        return None if deadline is None else min(threading.TIMEOUT_MAX, max(0.0, deadline - time.monotonic()))
 
     def _carry_out(self, commands: Iterable[m.Command]) -> None:
         for command in commands:

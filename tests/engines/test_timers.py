@@ -1,4 +1,4 @@
-"""The event loops that run what the user gave wait as long as they are told, not up to the next whole millisecond."""
+"""The event loops that run the user's code wait as long as they are told, not up to the next whole millisecond; any time may be given."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from olympipe_ng import Pipeline
 from olympipe_ng.loops import new_loop
+from tests.engines.kinds import each_engine
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="epoll")
 
@@ -83,3 +84,27 @@ def test_a_policy_of_the_user_decides_which_loop_it_is():
         assert Pipeline([1], start_method="fork").task(which).wait_for_result() == ["Loop"]
     finally:
         asyncio.set_event_loop_policy(before)
+
+
+MONTH = 30 * 86_400.0
+LONG = {
+    "a time-out of the stream": lambda p, seconds: p.timeout(seconds),
+    "a batch": lambda p, seconds: p.batch(3, within=seconds),
+    "a window of time": lambda p, seconds: p.temporal_batch(seconds),
+    "a bucket": lambda p, seconds: p.bucket(type, 3, within=seconds),
+    "a task": lambda p, seconds: p.options(stall_timeout=None).task(abs, timeout=seconds, setup_timeout=seconds),
+    "the progress": lambda p, seconds: p.options(progress=seconds).task(abs),
+    "a closing": lambda p, seconds: p.options(close_timeout=seconds).class_task(list, list.__contains__, close_method=list.clear),
+}
+"""Pipelines in which something may take as long as one says."""
+
+
+@each_engine
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("seconds", [MONTH, 1e12, float("inf")])
+def test_a_time_may_be_as_long_as_one_likes(where, kind, seconds):
+    """Also longer than the system can wait at a stretch, or without an end."""
+    pipeline = LONG[kind](Pipeline(range(3), **where), seconds)
+    assert len(pipeline.wait_for_result()) in (1, 3)
+    with pipeline.start() as run:  # which is stopped
+        next(iter(run))

@@ -13,6 +13,7 @@ from .children import OPEN
 
 __all__ = ["Poller"]
 
+LONGEST = 86_400.0  # seconds: poll() counts milliseconds in 31 bits, which are 24 days
 SIGNALS = 4096  # that are taken together
 Handler = Callable[[int], None]
 
@@ -67,8 +68,8 @@ class Poller:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)  # a handler: without one nothing is written
 
     def wait(self, seconds: float | None) -> None:
-        """Wait until something is ready, at most so long, and have it handled."""
-        for fd, mask in self._poll.poll(None if seconds is None else seconds * 1000 + 0.5):
+        """Wait until something is ready, at most so long (nor longer than ``LONGEST``), and have it handled."""
+        for fd, mask in self._poll.poll(None if seconds is None else min(seconds, LONGEST) * 1000 + 0.5):
             handler = self._handlers.get(fd)
             if handler is not None:  # an earlier handler may have given this one up
                 handler(mask)
