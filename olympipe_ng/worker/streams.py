@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from ..failures import Kind
 from ..origins import NO_ORIGINS, Origins
 from ..scheduler.messages import Done, Verb
 from ..stages.contract import Emission, StreamTransform
+from .items import unloadable
 from .many import SLOW_SECONDS, await_room
 from .notes import make_note
 from .seeding import seed_item
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["run_stream"]
 
 Call = Callable[[], Iterable[Emission]]
+
+
+class _Unloaded(BaseException):
+    """The item cannot be loaded; no exception of the user's can be mistaken for it."""
 
 
 def run_stream(worker: StageWorker, ticket: TicketRun, transform: StreamTransform) -> Answers:
@@ -61,7 +67,15 @@ def _item_calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransfo
         ticket.position.where = at
         ticket.hold(at)
         seed_item(worker.spec, ticket.position, at)
-        yield at, lambda at=at: transform.process(dispatch.port, [items[at - dispatch.lo]], ticket.origin(at))  # type: ignore[misc]
+        yield at, partial(_process_one, worker, ticket, transform, items, at)
+
+
+def _process_one(worker: StageWorker, ticket: TicketRun, transform: StreamTransform, items: Any, at: int) -> Iterable[Emission]:
+    try:
+        item = items[at - ticket.dispatch.lo]
+    except worker.catch() as error:  # the item's own unpickling
+        raise _Unloaded from error
+    return transform.process(ticket.dispatch.port, [item], ticket.origin(at))
 
 
 def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Generator[Done, int, Done | None]:
@@ -76,6 +90,8 @@ def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Genera
                 if worker.cancelled(ticket.dispatch.ticket):
                     return ticket.done(at, finished=True)
             started = time.perf_counter()
+    except _Unloaded as unloaded:
+        return unloadable(worker, ticket, at, cast(BaseException, unloaded.__cause__))
     except worker.catch() as error:  # the user's function in the transform
         if ticket.closed:
             raise

@@ -79,6 +79,32 @@ def test_f16_a_result_that_fails_to_load_is_the_producers_error(stages):
         pipeline.wait_for_result()
 
 
+TAKERS = {
+    "nobody": lambda p: p,
+    "task": lambda p: p.task(str),
+    "explode": lambda p: p.explode(lambda x: [x]),
+    "reduce": lambda p: p.reduce(0, lambda x, total: total + 1),
+    "scan": lambda p: p.scan(0, lambda x, total: total + 1),
+    "checkpoint": lambda p: p.checkpoint(0, lambda x, total: total + 1, lambda total: [total]),
+    "bucket": lambda p: p.bucket(type, 9),
+    "unique": lambda p: p.unique(repr),
+}
+"""Who is to load what the stage before has made."""
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+@pytest.mark.parametrize("options", ENGINES)
+def test_f16_an_item_that_fails_to_load_is_its_producers_whoever_takes_it(taker, options):
+    """It is a SerializationError of the stage that made it, under that stage's on_error, and the taker's function has no part in it."""
+    take, make = TAKERS[taker], lambda x: menu.CannotBeLoaded() if x == 5 else x
+    with pytest.raises(SerializationError, match=r"stage 1 .*item 5.*will not be loaded"):
+        take(Pipeline(range(9), **options).task(make)).wait_for_result()
+    results = take(Pipeline(range(9), **options).task(make, on_error="collect")).wait_for_result()
+    assert results == take(Pipeline([0, 1, 2, 3, 4, 6, 7, 8], **options)).wait_for_result()
+    [text] = results.errors
+    assert "stage 1" in text
+
+
 @pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration, GeneratorExit])
 def test_f17_stop_iteration_in_a_task_is_an_error_that_says_so(kind):
     """It does not end the stream."""
