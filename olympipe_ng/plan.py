@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import GraphError
 from .graph import Node, Outlet, Source, reachable
@@ -245,9 +245,8 @@ def _outlets(edges: Sequence[EdgePlan], producer: int, outlets: int) -> tuple[tu
 def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunConfig, auto: int) -> NodePlan:
     outlets = _outlets(edges, number, node.outlets)
     if isinstance(node.stage, Source):
-        return NodePlan(number, node.label, Role.SOURCE, outlets=outlets)
+        return NodePlan(number, node.label, Role.SOURCE, outlets=outlets, on_error=_policy(config.on_error))
     stage, own = node.stage, node.stage.config
-    on_error = config.on_error if own.on_error is None else own.on_error
     return NodePlan(
         number,
         node.label,
@@ -269,7 +268,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         retries=config.retries if own.retries is None else own.retries,
         backoff=own.backoff,
         max_backoff=own.max_backoff,
-        on_error=on_error if isinstance(on_error, str) else "call",
+        on_error=_policy(config.on_error if own.on_error is None else own.on_error),
         max_failures=own.max_failures,
         timeout=own.timeout,
         setup_timeout=own.setup_timeout,
@@ -277,3 +276,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         redeliver=own.redeliver,
         max_items=own.max_items_per_worker,
     )
+
+
+def _policy(on_error: Any) -> str:
+    return on_error if isinstance(on_error, str) else "call"

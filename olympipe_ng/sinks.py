@@ -22,7 +22,7 @@ from .errors import PipelineError
 from .failures import Kind, Note
 from .graph import Node
 from .origins import Origin
-from .plan import Plan, Role
+from .plan import Plan
 from .scheduler import messages as m
 from .turns import Turns
 
@@ -208,7 +208,7 @@ class Sinks:
             origin[0][1] if origin else None,
             summary=f"its result cannot be loaded: {type(error).__name__}: {error}",
         )
-        if producer.role is Role.STAGE and producer.on_error in ("skip", "collect"):
+        if producer.on_error in ("skip", "collect"):
             self.unloadable += 1
             if producer.on_error == "collect":
                 self.record(note)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from ..graph import Node
 from ..options import RunConfig
-from ..plan import NodePlan, Plan, Role
+from ..plan import NodePlan, Plan
 from ..stages.contract import Stage
 
 __all__ = ["Codec", "Encoding", "Producer", "StageSpec", "make_specs"]
@@ -117,5 +117,4 @@ def _burst(plan: Plan, placed: NodePlan) -> int:
 
 def _producer(plan: Plan, nodes: Sequence[Node], number: int) -> Producer:
     placed = plan.nodes[number]
-    on_error = "raise" if placed.role is Role.SOURCE else placed.on_error
-    return Producer(number, f"{number} {placed.label!r}", nodes[number].declared_at, on_error)
+    return Producer(number, f"{number} {placed.label!r}", nodes[number].declared_at, placed.on_error)

@@ -105,6 +105,20 @@ def test_f16_an_item_that_fails_to_load_is_its_producers_whoever_takes_it(taker,
     assert "stage 1" in text
 
 
+@pytest.mark.parametrize("taker", TAKERS)
+@pytest.mark.parametrize("options", ENGINES)
+def test_f16_an_item_of_the_source_that_fails_to_load_falls_under_the_policy_of_the_pipeline(taker, options):
+    """As one does that cannot be pickled."""
+    take, items = TAKERS[taker], [0, 1, menu.CannotBeLoaded(), 3]
+    with pytest.raises(SerializationError, match=r"stage 0 .*item 2.*will not be loaded"):
+        take(Pipeline(items, **options)).wait_for_result()
+    results = take(Pipeline(items, **options, on_error="collect")).wait_for_result()
+    assert results == take(Pipeline([0, 1, 3], **options)).wait_for_result()
+    [text] = results.errors
+    assert "stage 0" in text
+    assert take(Pipeline(items, **options, on_error="skip")).wait_for_result() == results
+
+
 @pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration, GeneratorExit])
 def test_f17_stop_iteration_in_a_task_is_an_error_that_says_so(kind):
     """It does not end the stream."""
