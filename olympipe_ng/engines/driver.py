@@ -20,7 +20,9 @@ from .bench import Bench
 from .codecs import HubCodec
 from .contract import Delivered, Job
 
-__all__ = ["Driver"]
+__all__ = ["GRACE", "Driver"]
+
+GRACE = 1.0  # seconds for the item in hand when a worker is no longer wanted; more delays every stop, less ends what would have ended
 
 
 class Driver:

@@ -106,8 +106,12 @@ class LaneGroup:
 
     def abandon(self) -> None:
         """Hear no more from this worker: it hangs."""
-        self._abandoned = True
+        self.leave()
         self.stop()
+
+    def leave(self) -> None:
+        """Hear no more from this worker, which was told to stop."""
+        self._abandoned = True
 
     def look_in_hand(self) -> dict[int, range]:
         """Return the items that its lanes are at, by ticket."""

@@ -4,7 +4,8 @@
 
 The same scheduler as everywhere, in a thread. A thread cannot be killed: an item that exceeds its ``timeout`` fails and its thread is
 left behind, replaced (it ends when the function returns; until then it is named in the log). Commands for it that follow are for nobody:
-what it was to have comes back with its ``WorkerDied``.
+what it was to have comes back with its ``WorkerDied``. One that was told to stop and does not in the time that a process has before it is
+killed is left behind, too: the run ends without it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..failures import Kind, Note
@@ -23,7 +25,7 @@ from ..scheduler import messages as m
 from ..scheduler.statistics import NodeStatistics, take_statistics
 from .codecs import EncodedCodec, HubCodec, ObjectCodec
 from .contract import Job
-from .driver import LocalDriver
+from .driver import GRACE, LocalDriver
 from .lanes import LaneGroup
 
 __all__ = ["ThreadEngine"]
@@ -35,6 +37,12 @@ class _Question(NamedTuple):
     answer: queue.SimpleQueue[Sequence[NodeStatistics]]
 
 
+class _Closing(NamedTuple):
+    """A worker has no more items, and begins what the user's ``close_method`` does."""
+
+    worker: int
+
+
 class ThreadEngine(LocalDriver):
     """Carries out a run with threads."""
 
@@ -43,9 +51,10 @@ class ThreadEngine(LocalDriver):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
-        self._inbox: queue.SimpleQueue[m.Event | _Question] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[m.Event | _Question | _Closing] = queue.SimpleQueue()
         self._groups: dict[int, LaneGroup] = {}
         self._left: list[LaneGroup] = []
+        self._leave_at: dict[int, float] = {}  # who was told to stop, and when it is left behind if it has not
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._loop,), name="olympipe_ng scheduler", daemon=True)
 
@@ -77,8 +86,9 @@ class ThreadEngine(LocalDriver):
         until = time.monotonic() + seconds
         if self._thread.ident is not None:  # else it could not be started
             self._thread.join(max(0.0, until - time.monotonic()))
-        groups = [*self._groups.values(), *self._left]
-        return [name for group in groups for name in group.join(max(0.0, until - time.monotonic()))]
+        stuck = [name for group in self._groups.values() for name in group.join(max(0.0, until - time.monotonic()))]
+        until = min(until, time.monotonic() + GRACE)  # what is left behind has had its time
+        return stuck + [name for group in self._left for name in group.join(max(0.0, until - time.monotonic()))]
 
     def _loop(self) -> None:
         try:
@@ -96,23 +106,45 @@ class ThreadEngine(LocalDriver):
         self.begin()
         while not self.scheduler.finished:
             self._collect()
+            self._leave_overdue()
             self.turn()
 
     def _collect(self) -> None:
         """Wait for an event or the scheduler's deadline, and take all that is there."""
         try:
-            self._put(self._inbox.get(timeout=self.remaining()))
+            self._put(self._inbox.get(timeout=self._patience()))
             while True:
                 self._put(self._inbox.get_nowait())
         except queue.Empty:
-            if not self.events:
+            if not self.events and self.remaining() == 0.0:
                 self.events.append(self.due())
 
-    def _put(self, event: m.Event | _Question) -> None:
+    def _patience(self) -> float | None:
+        now = time.monotonic()
+        times = [each - now for each in self._leave_at.values()]
+        times += [seconds for seconds in (self.remaining(),) if seconds is not None]
+        return min(threading.TIMEOUT_MAX, max(0.0, min(times))) if times else None
+
+    def _put(self, event: m.Event | _Question | _Closing) -> None:
         if isinstance(event, _Question):
             event.answer.put(take_statistics(self.scheduler.state))
+        elif isinstance(event, _Closing):
+            if event.worker in self._leave_at:
+                self._leave_at[event.worker] = time.monotonic() + self.scheduler.state.plan.close_timeout
         else:
+            if isinstance(event, m.WorkerGone):
+                self._leave_at.pop(event.worker, None)
             self.events.append(event)
+
+    def _leave_overdue(self) -> None:
+        """Go on without who was told to stop and did not."""
+        now = time.monotonic()
+        for worker in [worker for worker, at in self._leave_at.items() if at <= now]:
+            del self._leave_at[worker]
+            group = self._groups.pop(worker)
+            group.leave()
+            self._left.append(group)
+            self.events.append(m.WorkerGone(worker))
 
     def look_in_hand(self) -> dict[int, range]:
         return {ticket: at for group in self._groups.values() for ticket, at in group.look_in_hand().items()}
@@ -124,7 +156,9 @@ class ThreadEngine(LocalDriver):
         if spec.plan.hub:
             self.start_hub_worker(command)
             return
-        group = LaneGroup(command.worker, spec, command.number, self.codec, self._inbox.put, self.host.warn)
+        tell = self._inbox.put
+        closing = partial(tell, _Closing(command.worker))
+        group = LaneGroup(command.worker, spec, command.number, self.codec, tell, self.host.warn, closing=closing)
         self._groups[command.worker] = group
         group.start()
 
@@ -150,10 +184,13 @@ class ThreadEngine(LocalDriver):
         if command.worker in self.hub_workers:
             self.events.append(self.hub.stop(command.worker))
         elif command.worker in self._groups:
+            patience = GRACE if command.abandon else GRACE + self.scheduler.state.plan.close_timeout
+            self._leave_at[command.worker] = time.monotonic() + patience
             self._groups[command.worker].stop()
 
     def kill_worker(self, command: m.KillWorker) -> None:
         group = self._groups.pop(command.worker)
+        self._leave_at.pop(command.worker, None)
         group.abandon()
         self._left.append(group)
         note = command.note._replace(hint="A thread cannot be stopped: it was left behind.")

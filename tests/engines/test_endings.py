@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from olympipe_ng import Pipeline, current_item
+from olympipe_ng import Pipeline, StageError, current_item
 from tests.engines.kinds import each_engine, everywhere, in_processes, in_threads
 
 TIMEOUT = 20
@@ -240,3 +240,55 @@ def test_an_end_does_not_wait_for_items_in_hand(function, options):
     began = time.monotonic()
     assert Pipeline(itertools.count()).task(function, **options).limit(1).wait_for_result() == [0]
     assert time.monotonic() - began < 10
+
+
+class Stuck:
+    """Fails the first item as soon as another is in hand, and is stuck in that, or wherever it stays, until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def fail(self, x):
+        if x == 0:
+            assert self.begun.wait(TIMEOUT)
+            raise KeyError("the first")
+        return self.stay(x)
+
+    def stay(self, x):
+        self.begun.set()
+        self.let_go.wait(TIMEOUT)
+        return x
+
+    def left_with(self, caplog, began):
+        """Say whether the run went on without the thread, and let that one end."""
+        seconds, threads = time.monotonic() - began, [each for each in threading.enumerate() if each.name.startswith("stuck")]
+        self.let_go.set()
+        for thread in threads:
+            thread.join(TIMEOUT)
+        return seconds < TIMEOUT / 4 and "is still busy in user code and was left behind" in caplog.text and bool(threads)
+
+
+def test_an_error_does_not_wait_for_a_thread_that_is_stuck_in_another_item(caplog):
+    """A thread cannot be killed, but the user need not wait for it: it is left behind, and named."""
+    stuck, began = Stuck(), time.monotonic()
+    with pytest.raises(StageError, match="item 0 0: KeyError: 'the first'"):
+        Pipeline(range(2), engine="thread").task(stuck.fail, threads=2, name="stuck").wait_for_result()
+    assert stuck.left_with(caplog, began)
+
+
+def test_a_stop_does_not_wait_for_a_thread_that_is_stuck_in_an_item(caplog):
+    """Nor for the time that a ``close_method`` would have."""
+    stuck = Stuck()
+    with Pipeline(range(2), engine="thread").task(stuck.stay, name="stuck").start():
+        assert stuck.begun.wait(TIMEOUT)
+        began = time.monotonic()
+    assert stuck.left_with(caplog, began)
+
+
+def test_a_thread_that_is_stuck_in_its_close_method_is_left_behind_after_its_time(caplog):
+    """``close_timeout`` bounds it here as in processes; the results are there."""
+    stuck, began = Stuck(), time.monotonic()
+    numbers = Pipeline(range(3), engine="thread", close_timeout=0.1)
+    results = numbers.class_task(list, lambda _, x: x, close_method=lambda _: stuck.stay(0), name="stuck").wait_for_result()
+    assert results == [0, 1, 2]
+    assert stuck.left_with(caplog, began)

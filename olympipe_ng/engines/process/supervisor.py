@@ -22,7 +22,7 @@ from ...transport.wire import Channel
 from ...worker import StageSpec
 from ..bench import Bench
 from ..codecs import HubCodec
-from ..driver import Driver
+from ..driver import GRACE, Driver
 from . import protocol as p
 from .deaths import death_note, kill_orphans, wait_for, was_killed
 from .depot import CALLER, Depot
@@ -34,7 +34,6 @@ from .template import TemplateStarter
 
 __all__ = ["Supervisor", "supervise"]
 
-GRACE = 1.0  # seconds for the item in hand when a worker is no longer wanted; more delays every stop, less kills what would have ended
 GRACE_ALONE = 0.4  # the same where the caller is gone, and nobody wants what the item gives
 LOG_BYTES = 8 << 20  # waiting for the caller: beyond it lines and log records are dropped, and counted
 
