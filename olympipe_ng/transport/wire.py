@@ -64,6 +64,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        sock.settimeout(None)  # the program may have set a default
         with contextlib.suppress(OSError):  # a hint; some systems refuse more than their limit instead of clipping it
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
         if SO_NOSIGPIPE is not None:

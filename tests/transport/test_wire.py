@@ -49,6 +49,18 @@ def test_a_message_arrives_as_it_was_sent(pair):
     assert bytes(payload) == b"abcdef"
 
 
+def test_the_programs_default_timeout_of_sockets_is_none_of_a_channels():
+    """Neither does what must not wait wait for it, nor does what waits end with it."""
+    socket.setdefaulttimeout(0.01)
+    try:
+        left, right = channel_pair()
+    finally:
+        socket.setdefaulttimeout(None)
+    with contextlib.closing(left), contextlib.closing(right):
+        assert os.get_blocking(right.fileno())
+        assert right.receive_nowait() == []
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(MESSAGES, st.integers(1, 50))
 def test_messages_arrive_whole_however_the_stream_is_cut(messages, step):
