@@ -114,10 +114,11 @@ async def _in_time(outcome: Awaitable[Any], limit: float | None) -> Any:
 
 
 async def _outcome(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """Give what an awaitable raised as a value where raising it would end the loop with it."""
+    """Give what an awaitable raised as a value where raising it would end the loop with it, or lose its words (before 3.11 a task that is
+    cancelled from within gives a ``CancelledError`` of its own)."""
     try:
         return await awaitable, None
-    except (SystemExit, KeyboardInterrupt) as error:  # the user's
+    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:  # the user's, or ours, which nobody looks at
         return None, error
 
 
