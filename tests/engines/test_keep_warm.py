@@ -15,6 +15,7 @@ import olympipe_ng
 from olympipe_ng import Pipeline, StageError
 from olympipe_ng.engines.process import nursery
 from olympipe_ng.engines.process import protocol as p
+from tests.faults.helpers import Script
 
 WAYS = {"start_method": "forkserver", "progress": False}
 
@@ -136,6 +137,28 @@ def test_a_dead_nursery_is_replaced():
         os.kill(dead, signal.SIGKILL)
         assert run(abs, [-2]) == [2]
         assert warm_pid() != dead
+
+
+CLOSED_FOLDER = """
+import ctypes, os, struct, sys
+import olympipe_ng
+os.chdir(sys.argv[1])
+os.chmod(".", 0)
+if not os.geteuid():  # to root no folder is closed, but to one that has given up its capabilities
+    assert not ctypes.CDLL(None).capset(struct.pack("Ii", 0x20080522, 0), bytes(24))
+with olympipe_ng.keep_warm():
+    for _ in range(2):
+        print(olympipe_ng.Pipeline(range(3), start_method="forkserver", progress=False).task(lambda x: x + 1).wait_for_result())
+"""
+
+
+def test_a_folder_that_may_not_be_read_is_no_hindrance(tmp_path):
+    """As that of root is for the user to whom it gave its rights up (``sudo -u``)."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    with Script(tmp_path, CLOSED_FOLDER, str(closed)) as script:
+        status, output, errors = script.end()
+    assert (status, output) == (0, "[1, 2, 3]\n" * 2), errors
 
 
 def test_a_failed_run_leaves_it_warm():

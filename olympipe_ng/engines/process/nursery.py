@@ -57,13 +57,9 @@ class Nursery:
         """Say whether a run with this module path would find here what it finds in a fresh interpreter."""
         return self._owner == os.getpid() and self._ways == (path, environment(blas_threads))
 
-    def begin(self, fd: int) -> int:
+    def begin(self, fd: int, folder: int) -> int:
         """Fork a supervisor for the run behind a socket; return its pid, 0 where this nursery is dead or out of date."""
-        folder = os.open(".", os.O_RDONLY)
-        try:
-            answer = self.ask((p.BEGIN,), [fd, folder, 1, 2])
-        finally:
-            os.close(folder)
+        answer = self.ask((p.BEGIN,), [fd, folder, 1, 2])
         return 0 if answer is None else int(answer[1])
 
     def ask(self, header: tuple[Any, ...], fds: Iterable[int] = ()) -> tuple[Any, ...] | None:
@@ -135,24 +131,35 @@ def keep_warm() -> Iterator[None]:
 def beget(fd: int, path: tuple[str, ...], blas_threads: int) -> Birth | None:
     """Have the nursery fork the supervisor of a run; ``None`` where nothing is to be kept warm."""
     with _keeping.lock:
-        if not _keeping.depth or not _standard_streams_are_open():
+        folder = _folder_to_hand_over() if _keeping.depth else None
+        if folder is None:
             return None
-        nursery = _keeping.nursery
-        pid = nursery.begin(fd) if nursery is not None and nursery.suits(path, blas_threads) else 0
-        if not pid:
-            nursery = Nursery(path, blas_threads)
-            _keeping.replace(nursery)
-            pid = nursery.begin(fd)
-        assert nursery is not None
-        return Birth(nursery, pid) if pid else None
+        try:
+            return _bear(fd, folder, path, blas_threads)
+        finally:
+            os.close(folder)
 
 
-def _standard_streams_are_open() -> bool:
-    """Tell whether there are descriptors to hand over."""
+def _bear(fd: int, folder: int, path: tuple[str, ...], blas_threads: int) -> Birth | None:
+    nursery = _keeping.nursery
+    pid = nursery.begin(fd, folder) if nursery is not None and nursery.suits(path, blas_threads) else 0
+    if not pid:
+        nursery = Nursery(path, blas_threads)
+        _keeping.replace(nursery)
+        pid = nursery.begin(fd, folder)
+    assert nursery is not None
+    return Birth(nursery, pid) if pid else None
+
+
+def _folder_to_hand_over() -> int | None:
+    """Open the folder that this process is in; ``None`` where that, or a standard stream, cannot be handed over: streams may be closed, and
+    whoever gave up its rights may stand in a folder that it could not go to."""
     try:
-        return bool(os.fstat(1)) and bool(os.fstat(2))
+        os.fstat(1)
+        os.fstat(2)
+        return os.open(".", os.O_RDONLY)
     except OSError:
-        return False
+        return None
 
 
 def _forget() -> None:
