@@ -181,6 +181,37 @@ def test_a_child_of_the_users_that_was_forked_meanwhile_does_not_hide_the_superv
             os.waitpid(pid, 0)
 
 
+def test_a_fork_by_another_thread_waits_until_an_interpreter_of_ours_is_started(monkeypatch):
+    """``subprocess`` waits for the end of a pipe, which the other thread's child would hold for as long as it lives."""
+    forked, held_up, pipe = threading.Event(), [], os.pipe
+
+    def fork_aside():
+        pid = children._fork_quietly()
+        if not pid:
+            time.sleep(2.0)
+            os._exit(0)
+        forked.set()
+        os.waitpid(pid, 0)
+
+    def pipe_and_fork_aside():
+        monkeypatch.setattr(os, "pipe", pipe)
+        ends = pipe()
+        thread.start()
+        held_up.append(not forked.wait(0.2))
+        return ends
+
+    thread = threading.Thread(target=fork_aside)
+    monkeypatch.setattr(os, "pipe", pipe_and_fork_aside)
+    ours, theirs = channel_pair()
+    child = starting.exec_child("supervisor", theirs.fileno(), tuple(sys.path))
+    theirs.close()
+    ours.close()
+    assert child.wait(TIMEOUT) == 1
+    thread.join(TIMEOUT)
+    assert held_up == [True]
+    assert forked.is_set()
+
+
 def end_with(status):
     """Return what a child does: end at once."""
     return lambda: status

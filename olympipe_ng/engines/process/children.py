@@ -24,7 +24,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any, NoReturn
 
 from ...lazy import lazy
@@ -41,6 +41,7 @@ __all__ = [
     "be_subreaper",
     "die_with_parent",
     "enter_child",
+    "executing",
     "fork_child",
     "fork_grandchildren",
     "import_for_children",
@@ -56,6 +57,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 USED = ("encodings.ascii", "logging", "resource")  # by every child, and imported late elsewhere
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 WATCH = 0.5  # seconds between two looks at the parent, where nothing tells of its end; less wakes more, more lets it be outlived
+TURN = 5.0  # seconds for an interpreter to be started, which takes some milliseconds; more holds up a fork for longer where that hangs
 WARNS = sys.version_info >= (3, 12)  # of a fork beside threads
 BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork
 SIGNALS = [int(number) for number in signal.valid_signals()]
@@ -65,6 +67,7 @@ OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """Channels of this process's runs: closed in every child that is forked, by us or by the user."""
 
 _starting = threading.RLock()
+_executing: Any = threading.RLock()
 
 
 def starting() -> Any:
@@ -72,10 +75,17 @@ def starting() -> Any:
     return _starting
 
 
+def executing() -> Any:
+    """Return what is held while an interpreter is started: what another thread forks meanwhile would hold the pipe by whose end
+    ``subprocess`` learns of that, and the run would not begin before that child's end."""
+    return _executing
+
+
 def _begin_anew() -> None:
-    """Forget, in a child, what belongs to the parent: its channels, and the lock that it may hold."""
+    """Forget, in a child, what belongs to the parent: its channels, and the locks that it may hold."""
     global _starting
     _starting = threading.RLock()
+    _executing._at_fork_reinit()
     for channel in list(OPEN):
         if not getattr(channel, "kept", False):
             channel.close()
@@ -83,7 +93,8 @@ def _begin_anew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    # Before and after no functions of Python's: what a signal handler raises in one is swallowed, and the lock would be held for ever.
+    os.register_at_fork(before=partial(_executing.acquire, True, TURN), after_in_parent=_executing.release, after_in_child=_begin_anew)
 
 
 def import_for_children(specs: Iterable[StageSpec] = ()) -> None:

@@ -33,7 +33,7 @@ from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
-from .children import OPEN, die_with_parent, fork_child, name_process, reseed
+from .children import OPEN, die_with_parent, executing, fork_child, name_process, reseed
 from .heap import find_malloc
 from .logs import handler_class, is_own_stream, relay
 from .worker import WorkerProcess
@@ -213,7 +213,8 @@ def exec_child(role: str, fd: int, path: tuple[str, ...], *, blas_threads: int =
     command = [sys.executable, *flags, "-c", code]
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until ``enter_child``: Ctrl-C is the caller's
     try:
-        return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
+        with executing():
+            return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
