@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -168,6 +169,22 @@ def test_f38_a_slow_handler_never_holds_up_data(caplog):
         noisy.removeHandler(handler)
         noisy.propagate = True
     assert "dropped" in caplog.text
+
+
+class Broken(Bare):
+    """A pipe that nobody reads any more, as behind ``| head``."""
+
+    def write(self, text):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_f38_lines_that_the_stream_refuses_are_told_with_what_it_raised(monkeypatch, caplog, method):
+    """Not as too slow: it is a full disk that is to be found, or a pipe without a reader."""
+    monkeypatch.setattr(sys, "stdout", Broken())
+    assert Pipeline(range(3), start_method=method).task(lambda x: print(x) or x).wait_for_result() == [0, 1, 2]
+    (told,) = caplog.messages
+    assert told.endswith("of workers were dropped: the handler or the stream raised BrokenPipeError: [Errno 32] Broken pipe")
 
 
 FULL = """

@@ -21,6 +21,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from ...lazy import lazy
+from ...worker.notes import summarise
 from . import protocol as p
 
 logging = lazy("logging")
@@ -189,6 +190,8 @@ class LogDesk:
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(DESK)
         self._thread: threading.Thread | None = None
         self._dropped = 0
+        self._refused = 0
+        self._refusal = ""  # what the handler or the stream raised first
         self._finishing = False
         self._closed = False
 
@@ -219,9 +222,16 @@ class LogDesk:
         self._closed = True
         self._dropped += max(0, self._waiting.qsize() - 1) if self._thread.is_alive() else 0
         self._thread = None
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            logging.getLogger("olympipe_ng").warning("%d lines and log records of workers were dropped: the handlers are too slow", dropped)
+        self._say_dropped()
+
+    def _say_dropped(self) -> None:
+        dropped, self._dropped = self._dropped, 0
+        refused, self._refused = self._refused, 0
+        warn = logging.getLogger("olympipe_ng").warning
+        if dropped:
+            warn("%d lines and log records of workers were dropped: the handlers are too slow", dropped)
+        if refused:
+            warn("%d lines and log records of workers were dropped: the handler or the stream raised %s", refused, self._refusal)
 
     def _put(self, act: Callable[[], None]) -> None:
         if self._thread is None:
@@ -245,8 +255,9 @@ class LogDesk:
         try:
             if act is not None:
                 act()
-        except Exception:  # the user's handler or stream: no line may end this thread
-            self._dropped += 1
+        except Exception as error:  # the user's handler or stream: no line may end this thread
+            self._refused += 1
+            self._refusal = self._refusal or summarise(error)
 
 
 def _handle(plain: tuple[Any, ...]) -> None:
