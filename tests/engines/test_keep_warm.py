@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -96,6 +97,32 @@ def test_each_run_has_the_callers_surroundings(tmp_path, monkeypatch):
             monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
             monkeypatch.setattr(logging.getLogger(), "level", logging.ERROR + k)
             assert run(around) == [(str(folder), str(k), ["me", str(k)], logging.ERROR + k, k)]
+
+
+def allowed(_):
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask, resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE)
+
+
+def test_each_run_has_the_rights_and_limits_that_the_program_has_then():
+    """What a program gave up between two runs, the workers of the second do not have: the files that they write are as private."""
+    mask, (soft, hard) = os.umask(0o022), resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        with olympipe_ng.keep_warm():
+            assert run(allowed) == [allowed(1)]
+            warm = warm_pid()
+            os.umask(0o077)
+            assert run(allowed) == [allowed(1)]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+            assert run(allowed) == [allowed(1)]
+            assert warm_pid() != warm
+            warm = warm_pid()
+            assert run(allowed) == [allowed(1)]
+            assert warm_pid() == warm
+    finally:
+        os.umask(mask)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_changed_function_takes_effect():

@@ -5,8 +5,9 @@
             REAP (pid, modules) ──► NURSED          then it imports what the graph of that run was made of, for the next one
 
 The nursery has imported this package, cloudpickle, and the modules that graphs of earlier runs referred to by name: it never loads a graph.
-Its module path and environment are those it was started with: where the caller's have changed since, or a module's file has, another is
-started. Folder and standard streams are handed over for each run. A module that failed to be imported was no part of a run that worked.
+Its module path, environment, rights and limits are those it was started with: where the caller's have changed since, or a module's file
+has, another is started. Folder and standard streams are handed over for each run. A module that failed to be imported was no part of a
+run that worked.
 
 Considered and refused: importing what a run needs before its supervisor is forked (a module that hangs or kills would take the nursery with
 it, and no ``setup_timeout`` would be watching); a list of modules to be given by the user.
@@ -20,11 +21,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ...machine import read
 from ...transport.wire import channel_pair
 from . import protocol as p
 from .blas import environment
 from .children import OPEN
 from .starting import exec_child
+
+INHERITED = ("Umask:", "Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp", "Cpus_allowed:", "SigIgn:")  # of what /proc tells
 
 __all__ = ["Birth", "Nursery", "beget", "keep_warm"]
 
@@ -44,7 +48,7 @@ class Nursery:
     """The caller's side of one."""
 
     def __init__(self, path: tuple[str, ...], blas_threads: int) -> None:
-        self._ways = (path, environment(blas_threads))
+        self._ways = _ways(path, blas_threads)
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._channel, theirs = channel_pair()
@@ -54,8 +58,8 @@ class Nursery:
         self.ask((p.SETUP, self._owner))
 
     def suits(self, path: tuple[str, ...], blas_threads: int) -> bool:
-        """Say whether a run with this module path would find here what it finds in a fresh interpreter."""
-        return self._owner == os.getpid() and self._ways == (path, environment(blas_threads))
+        """Say whether a run with this module path would find here what it finds in a fresh interpreter, and be allowed the same."""
+        return self._owner == os.getpid() and self._ways == _ways(path, blas_threads)
 
     def begin(self, fd: int, folder: int) -> int:
         """Fork a supervisor for the run behind a socket; return its pid, 0 where this nursery is dead or out of date."""
@@ -83,6 +87,12 @@ class Nursery:
             self._process.wait()
 
 
+def _ways(path: tuple[str, ...], blas_threads: int) -> tuple[Any, ...]:
+    """Return what an interpreter that is started now has for all its life: it must be no other than what the program has by then."""
+    rights = [line for line in read("/proc/thread-self/status").splitlines() if line.startswith(INHERITED)]
+    return path, environment(blas_threads), rights, read("/proc/self/limits"), os.getpriority(os.PRIO_PROCESS, 0)
+
+
 class _Keeping:
     """Whether to keep warm, and what is."""
 
@@ -106,7 +116,8 @@ def keep_warm() -> Iterator[None]:
 
     For notebooks and servers, where many short runs follow each other. Nothing of a run is kept but what it imported: supervisor, workers
     and their state end with it, and each takes the functions, folder, arguments, streams and log levels that the program has then; a
-    changed environment, module path or module file starts another interpreter. Under ``fork`` and ``spawn`` it does nothing.
+    changed environment, module path or module file, and changed rights or limits (user, umask, ulimit, affinity) start another interpreter.
+    Under ``fork`` and ``spawn`` it does nothing.
 
     >>> import olympipe_ng
     >>> with olympipe_ng.keep_warm():
