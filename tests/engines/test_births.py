@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +17,7 @@ import time
 import psutil
 import pytest
 
-from olympipe_ng import GraphError, InternalError, Pipeline, StageTimeout, WorkerDied
+from olympipe_ng import GraphError, InternalError, Pipeline, StageTimeout, WorkerDied, keep_warm
 from olympipe_ng.engines.process import children, client, starting
 from olympipe_ng.engines.process.deaths import death_note
 from olympipe_ng.engines.process.poller import Poller
@@ -150,6 +152,27 @@ def test_an_interrupt_does_not_end_an_interpreter_of_ours_that_is_starting():
     theirs.close()
     ours.close()
     assert child.wait(TIMEOUT) == 1  # nobody was there to say what to supervise
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_an_interrupt_while_the_supervisor_is_being_born_leaves_no_process(monkeypatch, method, warm):
+    """Ctrl-C comes in as soon as it is, and who it is must be known by then: it is waited for (the leak check sees to that)."""
+
+    def interrupted(begin):
+        def begin_and_interrupt(*given, **more):
+            born = begin(*given, **more)
+            if born:  # in the parent
+                os.kill(os.getpid(), signal.SIGINT)
+            return born
+
+        return begin_and_interrupt
+
+    with keep_warm() if warm else contextlib.nullcontext(), monkeypatch.context() as patch:
+        patch.setattr(children, "_fork_quietly", interrupted(children._fork_quietly))
+        patch.setattr(subprocess, "Popen", interrupted(subprocess.Popen))
+        with pytest.raises(KeyboardInterrupt):
+            Pipeline(range(3), start_method=method, progress=False).task(abs).wait_for_result()
 
 
 @pytest.mark.parametrize("stands_for_it", ["a pidfd", "nothing"])

@@ -104,9 +104,12 @@ def import_for_children(specs: Iterable[StageSpec] = ()) -> None:
     _prctl()
 
 
-def fork_child(body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool = False) -> int:
+def fork_child(
+    body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool = False, born: Callable[[int], object] = lambda pid: None
+) -> int:
     """Fork; the child runs ``body`` and leaves with its result. Signals are blocked over the fork, so none is handled half-way.
-    ``ours``: this process has itself been reset, and its child inherits that: no handler of the user's is there to be kept from it."""
+    ``ours``: this process has itself been reset, and its child inherits that: no handler of the user's is there to be kept from it.
+    ``born`` is told the pid before a signal may come in."""
     flush_streams()
     kept = list(keep)
     for channel in kept:
@@ -116,6 +119,7 @@ def fork_child(body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool 
         pid = _fork_quietly()
         if pid == 0:
             _live(body, blocked)
+        born(pid)
     finally:
         if blocked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

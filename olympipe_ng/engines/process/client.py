@@ -121,7 +121,7 @@ class ProcessEngine:
             OPEN.add(theirs)
             return supervise(theirs, job.plan, dict(job.specs), starter, caller)
 
-        self._pid = fork_child(body, keep=[theirs])
+        fork_child(body, keep=[theirs], born=self._note_pid)
         OPEN.discard(theirs)
 
     def _exec(self, theirs: Channel, settings: Any) -> None:
@@ -133,11 +133,16 @@ class ProcessEngine:
         if self._birth is not None:
             self._pid = self._birth.pid
         else:
-            self._process = exec_child("supervisor", theirs.fileno(), settings.path, blas_threads=settings.blas_threads)
-            self._pid = self._process.pid
+            exec_child("supervisor", theirs.fileno(), settings.path, blas_threads=settings.blas_threads, born=self._note_process)
         assert self._channel is not None
         header = (p.GRAPH, pack_plan(self._job.plan), tuple(settings), (len(graph), len(opaque)))
         self._channel.send(header, [graph, opaque])
+
+    def _note_pid(self, pid: int) -> None:
+        self._pid = pid
+
+    def _note_process(self, process: Any) -> None:
+        self._process, self._pid = process, process.pid
 
     def _dump_graph(self) -> tuple[bytes, bytes]:
         """Pickle what workers need, and apart from it what the hub needs, which holds nothing of the user's."""

@@ -53,9 +53,18 @@ class Nursery:
         self._lock = threading.Lock()
         self._channel, theirs = channel_pair()
         OPEN.add(self._channel)
-        self._process = exec_child("nursery", theirs.fileno(), path, blas_threads=blas_threads)
-        theirs.close()
-        self.ask((p.SETUP, self._owner))
+        self._process: Any = None
+        try:
+            exec_child("nursery", theirs.fileno(), path, blas_threads=blas_threads, born=self._note_process)
+            theirs.close()
+            self.ask((p.SETUP, self._owner))
+        except BaseException:  # Ctrl-C: nobody will hold this one
+            theirs.close()
+            self.close()
+            raise
+
+    def _note_process(self, process: Any) -> None:
+        self._process = process
 
     def suits(self, path: tuple[str, ...], blas_threads: int) -> bool:
         """Say whether a run with this module path would find here what it finds in a fresh interpreter, and be allowed the same."""
@@ -84,7 +93,8 @@ class Nursery:
             with self._lock:
                 OPEN.discard(self._channel)
                 self._channel.close()
-            self._process.wait()
+            if self._process is not None:
+                self._process.wait()
 
 
 def _ways(path: tuple[str, ...], blas_threads: int) -> tuple[Any, ...]:

@@ -206,15 +206,19 @@ class SpawnStarter:
 # ------------------------------------------------------------------------------------------------------- a clean process
 
 
-def exec_child(role: str, fd: int, path: tuple[str, ...], *, blas_threads: int = 0) -> Any:
-    """Start a fresh interpreter that calls ``boot.<role>(fd)``."""
+def exec_child(
+    role: str, fd: int, path: tuple[str, ...], *, blas_threads: int = 0, born: Callable[[Any], object] = lambda process: None
+) -> Any:
+    """Start a fresh interpreter that calls ``boot.<role>(fd)``. ``born`` is told the process before Ctrl-C may come in."""
     code = f"import sys; sys.path[:] = {list(path)!r}; from olympipe_ng.engines.process.boot import {role}; {role}({fd})"
     flags = subprocess._args_from_interpreter_flags()
     command = [sys.executable, *flags, "-c", code]
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until ``enter_child``: Ctrl-C is the caller's
     try:
         with executing():
-            return subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
+            process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
+        born(process)
+        return process
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
