@@ -133,10 +133,10 @@ class Caller(Sinks):
             return
         with self.changed:
             first, self.stopping = not self.stopping, True
-        if not self.finished and first:
-            self.engine.send(m.Stop())
-        patience = 0.0 if self.hurried else min(threading.TIMEOUT_MAX, STOP_SECONDS + self.config.close_timeout)
         try:
+            if not self.finished and first:
+                self.engine.send(m.Stop())
+            patience = 0.0 if self.hurried else min(threading.TIMEOUT_MAX, STOP_SECONDS + self.config.close_timeout)
             self._until(lambda: self.finished, time.monotonic() + patience)
         except BaseException:  # a second Ctrl-C: wait for nothing any more
             self.hurried = True

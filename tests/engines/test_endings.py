@@ -292,3 +292,32 @@ def test_a_thread_that_is_stuck_in_its_close_method_is_left_behind_after_its_tim
     results = numbers.class_task(list, lambda _, x: x, close_method=lambda _: stuck.stay(0), name="stuck").wait_for_result()
     assert results == [0, 1, 2]
     assert stuck.left_with(caplog, began)
+
+
+class SlowToClose:
+    """Takes its time to close."""
+
+    def work(self, x):
+        return x
+
+    def close(self):
+        time.sleep(TIMEOUT)
+
+
+@in_processes
+def test_an_interrupt_that_comes_as_soon_as_a_stop_is_said_hurries_it(where, monkeypatch):
+    """As one does that comes later: whoever stops it once more waits for no ``close_method``."""
+    with Pipeline(itertools.count, **where).class_task(SlowToClose, SlowToClose.work, None, SlowToClose.close).start() as run:
+        items = iter(run)
+        next(items)
+        engine, send = run._core.engine, run._core.engine.send
+
+        def send_and_interrupt(event):
+            send(event)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(engine, "send", send_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run.stop()
+        began = time.monotonic()
+    assert time.monotonic() - began < TIMEOUT / 2
