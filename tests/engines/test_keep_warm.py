@@ -16,7 +16,7 @@ import olympipe_ng
 from olympipe_ng import Pipeline, StageError
 from olympipe_ng.engines.process import nursery
 from olympipe_ng.engines.process import protocol as p
-from tests.faults.helpers import Script
+from tests.faults.helpers import Script, wait_until
 
 WAYS = {"start_method": "forkserver", "progress": False}
 
@@ -144,6 +144,32 @@ def test_a_changed_module_takes_effect(tmp_path, monkeypatch):
             monkeypatch.delitem(sys.modules, "changed_by_a_test", raising=False)
             module = __import__("changed_by_a_test")
             assert run(module.function, [10]) == [10 + k]
+
+
+CHANGES_MEANWHILE = """
+import os
+with open("/proc/self/comm") as name:
+    if name.read().startswith("olympipe warm"):
+        with open(__file__, "w") as file:
+            file.write("def function(x):\\n    return x + 1\\n")
+        os.utime(__file__, (9, 9))
+def function(x):
+    return x
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the interpreter that is kept is known by its name in /proc")
+def test_a_module_that_changes_while_it_is_imported_between_runs_takes_effect(tmp_path, monkeypatch):
+    """What was read before it changed is not taken for what is there now."""
+    source = tmp_path / "changing_for_a_test.py"
+    source.write_text(CHANGES_MEANWHILE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    with olympipe_ng.keep_warm():
+        assert run(__import__("changing_for_a_test").function, [10]) == [10]
+        wait_until(lambda: source.stat().st_mtime == 9)
+        monkeypatch.delitem(sys.modules, "changing_for_a_test")
+        assert run(__import__("changing_for_a_test").function, [10]) == [11]
 
 
 def test_an_unchanged_module_is_imported_between_runs(tmp_path, monkeypatch):

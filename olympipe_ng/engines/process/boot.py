@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from importlib.machinery import SourceFileLoader
 from typing import Any, cast
 
 from ...lazy import lazy
@@ -132,15 +134,32 @@ class _Nursery:
     def _import(self, modules: Iterable[str]) -> None:
         """Import what a run that worked has imported; keep in mind in what state the files were."""
         before = set(sys.modules)
-        for name in modules:
-            try:
-                importlib.import_module(name)
-            except BaseException:  # the user's module: whoever needs it will import it, and tell
-                continue
+        with _noting_reads(self._files):
+            for name in modules:
+                try:
+                    importlib.import_module(name)
+                except BaseException:  # the user's module: whoever needs it will import it, and tell
+                    continue
         for name in set(sys.modules) - before:
             path = getattr(sys.modules[name], "__file__", None)
             if path:
-                self._files[path] = _changed_at(path)
+                self._files.setdefault(path, _changed_at(path))
+
+
+@contextlib.contextmanager
+def _noting_reads(files: dict[str, int]) -> Iterator[None]:
+    """Note when the source files that are imported were changed, each before it is read: the program may write it at any moment."""
+    look = SourceFileLoader.path_stats
+
+    def note_and_look(loader: SourceFileLoader, path: str) -> Any:
+        files[path] = _changed_at(path)
+        return look(loader, path)
+
+    SourceFileLoader.path_stats = note_and_look  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        SourceFileLoader.path_stats = look  # type: ignore[method-assign]
 
 
 def _reap(pid: int) -> None:
