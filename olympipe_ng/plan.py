@@ -23,7 +23,7 @@ from .machine import memory_limit, usable_cpus
 from .options import RunConfig
 from .stages.contract import Arity, Stage
 
-__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan", "sources_of"]
+__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan"]
 
 QUEUE_BYTES = 256 << 20  # more hides uneven stages, less bounds memory
 EDGE_BYTES = 64 << 20  # at most of it on one edge
@@ -140,27 +140,6 @@ def make_plan(
     seed = config.seed if config.seed is not None else 0
     limits = (config.max_failures, config.close_timeout, frame_items, seed, config.stall_timeout, run_bytes)
     return Plan(tuple(plans), tuple(edges), *limits), nodes
-
-
-def sources_of(plan: Plan, node: NodePlan) -> list[frozenset[int]]:
-    """Return, by port, the sources that it stems from."""
-    return [frozenset(number for number in above if not plan.nodes[number].inputs) for above in _above(plan, node)]
-
-
-def _above(plan: Plan, node: NodePlan) -> list[frozenset[int]]:
-    """Return, by port, the nodes that it stems from."""
-    return [_with_its_producers(plan, plan.edges[number].producer) for number in node.inputs]
-
-
-def _with_its_producers(plan: Plan, number: int) -> frozenset[int]:
-    found: set[int] = set()
-    todo = [number]
-    while todo:
-        number = todo.pop()
-        if number not in found:
-            found.add(number)
-            todo += [plan.edges[edge].producer for edge in plan.nodes[number].inputs]
-    return frozenset(found)
 
 
 def _check_size(nodes: Sequence[Node]) -> None:

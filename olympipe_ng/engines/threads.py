@@ -120,9 +120,8 @@ class ThreadEngine(LocalDriver):
                 self.events.append(self.due())
 
     def _patience(self) -> float | None:
-        now = time.monotonic()
-        times = [each - now for each in self._leave_at.values()]
-        times += [seconds for seconds in (self.remaining(),) if seconds is not None]
+        now, remaining = time.monotonic(), self.remaining()
+        times = [at - now for at in self._leave_at.values()] + ([] if remaining is None else [remaining])
         return min(threading.TIMEOUT_MAX, max(0.0, min(times))) if times else None
 
     def _put(self, event: m.Event | _Question | _Closing) -> None:
@@ -184,7 +183,7 @@ class ThreadEngine(LocalDriver):
         if command.worker in self.hub_workers:
             self.events.append(self.hub.stop(command.worker))
         elif command.worker in self._groups:
-            patience = GRACE if command.abandon else GRACE + self.scheduler.state.plan.close_timeout
+            patience = GRACE + (0.0 if command.abandon else self.scheduler.state.plan.close_timeout)
             self._leave_at[command.worker] = time.monotonic() + patience
             self._groups[command.worker].stop()
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from ..plan import Plan, Role, sources_of
+from ..plan import Plan, Role
 from .edge import SOME, Edge
 from .ledger import Ledger
 from .messages import Command, Frame, Parcel, Release
@@ -64,7 +64,7 @@ class State:
         self.random = random.Random(plan.seed)
         self.timed = [node for node in self.nodes if _is_timed(node)]
         self.joins = plan.joins
-        self.kin = {node.number: sources_of(plan, node) for node in plan.nodes if node.abreast}  # by port: what it stems from
+        self.kin = {node.number: _sources_of(plan, node.inputs) for node in plan.nodes if node.abreast}  # by port: what it stems from
         self.grown: list[Edge] = []  # beyond their bounds, for a join whose arms are unequal
         self._numbers = 0
         self._dirty: list[int] = []  # a heap of negative numbers
@@ -195,6 +195,15 @@ class State:
             edge.some = self._some(edge)
             if edge.plan.queue_size is None:
                 self._set_capacity(edge)
+
+
+def _sources_of(plan: Plan, edges: Sequence[int]) -> list[frozenset[int]]:
+    """Return the sources that each of these edges stems from."""
+    found: dict[int, frozenset[int]] = {}
+    for node in plan.nodes:  # producers come before consumers
+        stems = [found[plan.edges[number].producer] for number in node.inputs]
+        found[node.number] = frozenset().union(*stems) if stems else frozenset([node.number])
+    return [found[plan.edges[number].producer] for number in edges]
 
 
 def _is_timed(node: Node) -> bool:

@@ -38,18 +38,17 @@ def adopt(graph: Any, stock: Stock) -> None:
         if id(obj) in seen or issubclass(type(obj), LEAVES):
             continue
         seen[id(obj)] = obj
-        if issubclass(type(obj), type) and obj.__flags__ & HEAP_TYPE and not importable(obj):
+        if not issubclass(type(obj), type):
+            waiting += islice(_reached(obj), MOST)
+        elif obj.__flags__ & HEAP_TYPE and not importable(obj):
             cloudpickle._get_or_create_tracker_id(obj)
-        waiting += islice(_reached(obj, importable), MOST)
+            waiting += islice([*obj.__bases__, type(obj), *vars(obj).values()], MOST)
 
 
-def _reached(obj: Any, importable: Importable) -> Any:
+def _reached(obj: Any) -> Any:
     kind = type(obj)  # not isinstance: a proxy's ``__class__`` is code of its own
     if kind is FunctionType:
         return _used_by(obj)
-    if issubclass(kind, type):
-        is_users = obj.__flags__ & HEAP_TYPE and not importable(obj)
-        return [*obj.__bases__, kind, *vars(obj).values()] if is_users else ()
     if kind is dict:
         return [*islice(obj.values(), MOST), *islice(obj, MOST)]
     if kind in (list, tuple, set, frozenset):

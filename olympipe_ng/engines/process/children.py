@@ -180,11 +180,10 @@ def _live(body: Callable[[], int], blocked: Iterable[Any] | None) -> NoReturn:
     try:
         if blocked is None:
             _forget_children()
-            gc.freeze()
         else:
             enter_child()
-            gc.freeze()
             signal.pthread_sigmask(signal.SIG_SETMASK, set(blocked) - CATCHABLE)
+        gc.freeze()
         status = body()
     except BaseException:  # the border of the process: nothing may return into the caller's frames
         traceback.print_exc()

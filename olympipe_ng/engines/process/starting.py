@@ -158,8 +158,8 @@ class ForkStarter:
         find_malloc()
 
     def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
-        ours, theirs = socket.socketpair()
-        mine = Channel(ours)
+        here, theirs = socket.socketpair()
+        mine = Channel(here)
         supervisor = os.getpid()
 
         def body() -> int:
