@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..failures import Kind, Note
-from ..plan import Role
 from .node import Node
 from .state import State
 
@@ -15,7 +16,7 @@ JUDGED_AFTER = 100  # items before a fraction of failures is judged; fewer would
 def overdrawn(state: State, node: Node, *, final: bool = False) -> Note | None:
     """Return what to fail the run with when more items failed than allowed, of this stage or of the run."""
     account = state.ledger[node.number]
-    summary = _judge(node.plan.max_failures, account.counts.failed, account.accounted, final)
+    summary = _judge(node.plan.max_failures, account.charged, account.accounted, final)
     return _blame(node, summary) if summary else _overdrawn_by_all(state, final)
 
 
@@ -23,10 +24,10 @@ def _overdrawn_by_all(state: State, final: bool) -> Note | None:
     """Blame the stage or source in which most items failed, where all together have overdrawn the run's own account."""
     if state.plan.max_failures is None:
         return None
-    failed = {other.number: state.ledger[other.number].counts.failed for other in state.nodes if other.plan.role is Role.STAGE}
-    failed |= {number: source.failed for number, source in state.sources.items()}
+    failed = Counter({other.number: state.ledger[other.number].charged for other in state.nodes})
+    failed.update({number: source.failed for number, source in state.sources.items()})
     drawn = sum(source.drawn + source.failed for source in state.sources.values())
-    summary = _judge(state.plan.max_failures, sum(failed.values()), drawn, final)
+    summary = _judge(state.plan.max_failures, failed.total(), drawn, final)
     return _blame(state.nodes[max(failed, key=lambda number: failed[number])], f"{summary} in the whole run") if summary else None
 
 

@@ -169,6 +169,7 @@ class Done(NamedTuple):
     moving: float = 0.0  # seconds of decoding and encoding
     slowest: float = 0.0  # seconds of the dearest item
     state: StreamState | None = None
+    unloaded: int = 0  # of the failed: items that could not be loaded, failures of the stage that made them
 
 
 class WorkerReady(NamedTuple):

@@ -82,8 +82,17 @@ def done(state: State, event: Done) -> None:
             withhold(state, node)
         if event.counts.failed:
             commit(state, node)
-            fail_run(state, overdrawn(state, node))
+            _charge(state, node, ticket, event)
     node.miscounted = True
+
+
+def _charge(state: State, node: Node, ticket: Ticket, event: Done) -> None:
+    """Take failures off the budgets of those whose failures they are."""
+    maker = state.producer(state.edges[node.plan.inputs[ticket.port]])
+    for blamed, failed in ((node, event.counts.failed - event.unloaded), (maker, event.unloaded)):
+        if failed:
+            state.ledger[blamed.number].charged += failed
+            fail_run(state, overdrawn(state, blamed))
 
 
 def _forget(state: State, ticket: Ticket, event: Done) -> None:

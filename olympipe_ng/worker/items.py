@@ -274,6 +274,7 @@ def unloadable(worker: StageWorker, ticket: TicketRun, at: int, error: BaseExcep
         stage=producer.stage, declared_at=producer.declared_at, item_repr=None, node=producer.node
     )
     ticket.lose(at)
+    ticket.unloaded += 1
     if producer.on_error not in ("skip", "collect"):
         return ticket.done(at, finished=True, note=note)
     if producer.on_error == "collect":

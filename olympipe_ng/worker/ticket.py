@@ -86,6 +86,7 @@ class TicketRun:
         "spec",
         "tally",
         "told",
+        "unloaded",
         "unread",
         "used",
         "waited",
@@ -103,6 +104,7 @@ class TicketRun:
         self.lined = spec.stage.arity in (Arity.ONE, Arity.KEEP)  # outputs follow the items: origins need not be taken one by one
         self.tally: dict[str, int] = {}  # items that were not passed on, by fate
         self.failures: list[Note] = []
+        self.unloaded = 0  # items that could not be loaded
         self.emitted = 0  # outputs of the item in hand that were told already
         self.fresh = 0  # outputs of the item in hand that were not told yet
         self.unread = False  # the item in hand gave something, and nobody reads it (only the failure branch is read)
@@ -306,8 +308,9 @@ class TicketRun:
             max(0.0, now - self.shipped - self.waited - self.busy),
             self.slowest,
             state,
+            self.unloaded,
         )
-        self.told, self.failures, self.shipped = upto, [], now
+        self.told, self.failures, self.shipped, self.unloaded = upto, [], now, 0
         self.busy = self.waited = self.slowest = 0.0
         return told
 

@@ -39,6 +39,28 @@ def test_too_many_failures_name_their_stage_and_show_the_last_that_was_kept(wher
         assert cause in str(caught.value.__cause__)
 
 
+class NotLoadable:
+    """Pickles, and cannot be loaded again."""
+
+    def __reduce__(self):
+        return int, ("not a number",)
+
+
+@pytest.mark.parametrize("place", ["run", "stage"])
+@each_engine
+def test_what_the_next_stage_cannot_load_is_taken_off_the_budget_of_the_stage_that_made_it(where, place):
+    """The maker's third failure is one too many; the reader's own budget is not touched."""
+    run, maker = ({"max_failures": 2}, {}) if place == "run" else ({}, {"max_failures": 2})
+
+    def build(items):
+        made = Pipeline(items, on_error="collect", **run, **where).task(lambda x: NotLoadable() if x else x, name="maker", **maker)
+        return made.task(lambda x: x, max_failures=0)
+
+    assert build([1, 0, 1, 0]).wait_for_result() == [0, 0]
+    with pytest.raises(TooManyFailures, match=r"^stage 1 'maker' .*: 3 of \d items failed, more than max_failures=2"):
+        build([1, 0, 1, 1]).wait_for_result()
+
+
 @each_engine
 def test_a_fraction_of_failures_is_judged_after_a_hundred_items_and_at_the_end(where):
     """``max_failures=0.1``: an early failure is forgiven, one in five is not."""

@@ -107,7 +107,7 @@ def unpack_parcel(plain: Plain, payload: memoryview) -> m.Parcel:
 
 
 def pack_done(done: m.Done) -> tuple[Plain, list[Buffer]]:
-    worker, ticket, upto, parcels, finished, waiting, emitted, retry, note, failures, counts, busy, moving, slowest, state = done
+    worker, ticket, upto, parcels, finished, waiting, emitted, retry, note, failures, counts, busy, moving, slowest, state, unloaded = done
     outputs: list[Any] = []
     segments: list[Buffer] = []
     for outlet, parcel in parcels:
@@ -116,18 +116,18 @@ def pack_done(done: m.Done) -> tuple[Plain, list[Buffer]]:
         segments += parts
     books = (pack_note(retry), pack_note(note), pack_notes(failures), tuple(counts), busy, moving, slowest)
     plain_state = None if state is None else tuple(state)
-    return (DONE, worker, ticket, upto, tuple(outputs), finished, waiting, emitted, *books, plain_state), segments
+    return (DONE, worker, ticket, upto, tuple(outputs), finished, waiting, emitted, *books, plain_state, unloaded), segments
 
 
 def unpack_done(header: Plain, payload: memoryview, worker: int) -> m.Done:
-    _, _, ticket, upto, parcels, finished, waiting, emitted, retry, note, failures, counts, busy, moving, slowest, state = header
+    _, _, ticket, upto, parcels, finished, waiting, emitted, retry, note, failures, counts, busy, moving, slowest, state, unloaded = header
     outputs: list[tuple[int, m.Parcel]] = []
     at = 0
     for outlet, plain in parcels:
         outputs.append((outlet, unpack_parcel(plain, payload[at:])))
         at += plain[4]
     books = (unpack_note(retry), unpack_note(note), unpack_notes(failures), m.Counts(*counts), busy, moving, slowest)
-    return m.Done(worker, ticket, upto, tuple(outputs), finished, waiting, emitted, *books, unpack_state(state))
+    return m.Done(worker, ticket, upto, tuple(outputs), finished, waiting, emitted, *books, unpack_state(state), unloaded)
 
 
 def unpack_state(plain: Any) -> m.StreamState | None:
