@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..transport.by_value import ByValue
 from ..transport.encoding import BufferRef, Encoded, Encoder, Memory, Store, decode, encode_tokens
 from ..transport.exceptions import dump_exception
-from ..transport.explain import explain_unpicklable
+from ..transport.explain import advise, explain_unpicklable
 from ..transport.importable import take_stock
 from ..transport.packing import TogetherEncoder
 from ..worker.spec import Codec, Encoding
@@ -64,9 +64,9 @@ class EncodedCodec:
     def dump_exception(self, error: BaseException) -> bytes | None:
         return dump_exception(error, self.by_value)
 
-    def explain(self, result: Any) -> str:
-        """Name the part of an item that cannot be pickled."""
-        return explain_unpicklable(result, "result", self.by_value)
+    def explain(self, thing: Any, name: str) -> str:
+        found = explain_unpicklable(thing, name, self.by_value)
+        return found and f"{found}. {advise(thing)}"
 
 
 class HubCodec:
@@ -91,6 +91,9 @@ class HubCodec:
 
     def dump_exception(self, error: BaseException) -> bytes | None:
         return dump_exception(error, _shared())
+
+    def explain(self, thing: Any, name: str) -> str:
+        return ""  # it is encoded already
 
 
 class _Held:
@@ -155,6 +158,9 @@ class ObjectCodec:
 
     def dump_exception(self, error: BaseException) -> bytes | None:
         return dump_exception(error, _shared())
+
+    def explain(self, thing: Any, name: str) -> str:
+        return ""  # nothing is pickled
 
 
 if TYPE_CHECKING:

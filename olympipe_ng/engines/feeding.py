@@ -186,16 +186,23 @@ class Feeder:
 
     def _left_out(self, item: Any, error: BaseException) -> bool:
         """Count an item that cannot be encoded, and record it where that is wanted; say whether to go on."""
-        note = self._note(error, Kind.SERIALIZATION)._replace(index=self._source.first + self._drawn, item_repr=describe_item(item))
-        if not self._skips:
-            self._ship()
-            self._finish(note)
-            return False
+        notes = [self._refused(item, error)] if self._collects or not self._skips else []
         self._ship()
+        if not self._skips:
+            self._finish(notes[0])
+            return False
         self._drawn += 1
         self._first = self._drawn
-        self._tell_failed(1, [note] if self._collects else [])
+        self._tell_failed(1, notes)
         return True
+
+    def _refused(self, item: Any, error: BaseException) -> Note:
+        try:
+            what = self._codec.explain(item, "item")
+        except self._catch():  # the item's own pickling, once more
+            what = ""
+        note = self._note(error, Kind.SERIALIZATION)
+        return note._replace(index=self._source.first + self._drawn, item_repr=describe_item(item), hint=what)
 
     def _ship(self) -> None:
         if self._waiting:

@@ -12,16 +12,23 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator
-from types import FunctionType, MethodType
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any, cast
 
 from .by_value import PICKLE_ERRORS, ByValue
 
-__all__ = ["explain_unpicklable"]
+__all__ = ["advise", "explain_unpicklable"]
 
 DEEPEST = 30
 MOST_BYTES = 1 << 26  # of one trial: what pickles so far is not to blame
 MOST_PARTS = 100_000
+
+ADVICE: dict[type, str] = {
+    CoroutineType: "Nobody awaits it: make the stage's function ``async def``, and await there what it calls.",
+    AsyncGeneratorType: "One item to many is ``explode``; one to one: ``async def``, with ``return``.",
+    GeneratorType: "One item to many is ``explode``; one to one: return a list.",
+}
+OTHERWISE = "Hand on what it can be made from, or use it in the stage that makes it."
 
 Part = tuple[str, Any]
 
@@ -33,6 +40,11 @@ def explain_unpicklable(obj: Any, name: str = "item", by_value: ByValue | None =
         return _follow(obj, name, probe)
     except Exception:  # users' code is asked at every step; an explanation must not make things worse
         return f"something within {name}, a {_type_name(obj)}"
+
+
+def advise(obj: Any) -> str:
+    """Say what to do about an item that cannot be pickled."""
+    return ADVICE.get(type(obj), OTHERWISE)
 
 
 def _follow(obj: Any, path: str, probe: ByValue) -> str:

@@ -11,7 +11,7 @@ from ..failures import Kind
 from ..lazy import lazy
 from ..scheduler.messages import JUDGEMENTS, Dispatch, Done
 from ..stages.contract import Arity, ItemTransform
-from .items import emitter, explained, ship, unloadable
+from .items import emitter, refused, ship, unloadable
 from .many import spread
 from .seeding import seed_item
 from .ticket import TicketRun
@@ -93,7 +93,7 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
     try:
         emitter(worker, ticket)(at, item, result)
     except worker.catch() as error:  # the result's own pickling
-        return ticket.failed(at, item, explained(worker, error, result), Kind.SERIALIZATION)
+        return refused(worker, ticket, at, item, result, error)
     return None
 
 

@@ -27,7 +27,7 @@ from .together import Together, encodes_one
 if TYPE_CHECKING:
     from .core import StageWorker
 
-__all__ = ["emitter", "explained", "run_items", "ship", "unloadable"]
+__all__ = ["emitter", "explain", "refused", "run_items", "ship", "unloadable"]
 
 SLICE = 128  # items that are told of together; more saves 20 ns each, less tells sooner who kills
 LOOK = 32  # items between two looks at the clock where they are not timed; more saves 4 ns each, less notices sooner that they turned dear
@@ -139,7 +139,7 @@ class _Slices:
         try:
             self.emit(at, item, result)
         except self.catch() as error:  # the result's own pickling
-            return self._unpicklable(at, item, result, error)
+            return refused(self.worker, self.ticket, at, item, result, error)
         return None
 
     def _cheap(self, items: Any, lo: int, hi: int, late: float) -> tuple[int, Done | None]:
@@ -175,13 +175,10 @@ class _Slices:
                 try:
                     emit(at, item, result)
                 except catch() as error:  # the result's own pickling
-                    ended = self._unpicklable(at, item, result, error)
+                    ended = refused(self.worker, self.ticket, at, item, result, error)
             if ended is not None or clock() > late:
                 return at + 1, ended
         return hi, None
-
-    def _unpicklable(self, at: int, item: Any, result: Any, error: BaseException) -> Done | None:
-        return self.ticket.failed(at, item, explained(self.worker, error, result), Kind.SERIALIZATION)
 
     def _gather(self, together: Together, items: Any, lo: int, hi: int, late: float) -> tuple[int, Done | None]:
         """Run items whose results are encoded together, while there is time; return the first that was not run."""
@@ -256,15 +253,17 @@ def _truth_of(apply: Callable[[Any], Any]) -> Callable[[Any], bool]:
     return lambda item: bool(apply(item))
 
 
-def explained(worker: StageWorker, error: BaseException, result: Any) -> BaseException:
-    """Add to a pickling error what in the result is to blame."""
-    explain = getattr(worker.codec, "explain", None)
-    if explain is not None and hasattr(BaseException, "add_note"):
-        try:
-            BaseException.add_note(error, explain(result))
-        except worker.catch():  # the user's __reduce__, once more; or the error's notes are something else
-            return error
-    return error
+def refused(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any, error: BaseException) -> Done | None:
+    """Fail an item whose result cannot be handed on, saying what in it is to blame."""
+    return ticket.failed(at, item, error, Kind.SERIALIZATION, explain(worker, result))
+
+
+def explain(worker: StageWorker, result: Any) -> str:
+    """Say what in a result is to blame, and what to do; ``""`` where that does not come to light."""
+    try:
+        return worker.codec.explain(result, "result")
+    except worker.catch():  # the user's __reduce__, once more
+        return ""
 
 
 def unloadable(worker: StageWorker, ticket: TicketRun, at: int, error: BaseException) -> Done | None:

@@ -16,10 +16,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..drop import DROP
-from ..failures import Kind
 from ..scheduler.messages import Done
 from ..stages.contract import ItemTransform
-from .items import explained, ship, unloadable
+from .items import refused, ship, unloadable
 from .seeding import seed_item
 from .ticket import Answers, TicketRun
 
@@ -112,7 +111,7 @@ def _add(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any
         ticket.outputs.add(0, result, ticket.origin(at))
     except worker.catch() as error:  # the output's own pickling
         ticket.take_back_fresh()
-        return Failed(ticket.failed(at, item, explained(worker, error, result), Kind.SERIALIZATION))
+        return Failed(refused(worker, ticket, at, item, result, error))
     ticket.fresh += 1
     ticket.used += 1
     return None

@@ -58,6 +58,9 @@ class Codec(Protocol):
     def dump_exception(self, error: BaseException) -> bytes | None:
         """Return the exception as bytes, ``None`` if it cannot be rebuilt from them."""
 
+    def explain(self, thing: Any, name: str) -> str:
+        """Say which part of an item that could not be encoded is to blame, as a path that begins at ``name``, and what to do."""
+
 
 class Producer(NamedTuple):
     """Whose outputs come in at a port: the stage to blame for an item that cannot be loaded."""

@@ -15,7 +15,7 @@ from ..failures import Kind
 from ..origins import NO_ORIGINS, Origins
 from ..scheduler.messages import Done, Verb
 from ..stages.contract import Emission, StreamTransform
-from .items import unloadable
+from .items import explain, unloadable
 from .many import SLOW_SECONDS, await_room
 from .notes import make_note
 from .seeding import seed_item
@@ -31,6 +31,14 @@ Call = Callable[[], Iterable[Emission]]
 
 class _Unloaded(BaseException):
     """The item cannot be loaded; no exception of the user's can be mistaken for it."""
+
+
+class _Refused(BaseException):
+    """A result cannot be handed on."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__()
+        self.result = result
 
 
 def run_stream(worker: StageWorker, ticket: TicketRun, transform: StreamTransform) -> Answers:
@@ -84,7 +92,7 @@ def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Genera
     try:
         for outlet, items, origins in call():
             ticket.function_took(time.perf_counter() - started)
-            yield from _emit_all(ticket, at, outlet, items, origins)
+            yield from _emit_all(worker, ticket, at, outlet, items, origins)
             if time.perf_counter() - ticket.shipped > SLOW_SECONDS:
                 yield ticket.done(at, finished=False)
                 if worker.cancelled(ticket.dispatch.ticket):
@@ -92,6 +100,8 @@ def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Genera
             started = time.perf_counter()
     except _Unloaded as unloaded:
         return unloadable(worker, ticket, at, cast(BaseException, unloaded.__cause__))
+    except _Refused as refused:
+        return _failed(worker, ticket, at, cast(BaseException, refused.__cause__), Kind.SERIALIZATION, explain(worker, refused.result))
     except worker.catch() as error:  # the user's function in the transform
         if ticket.closed:
             raise
@@ -101,23 +111,30 @@ def _call(worker: StageWorker, ticket: TicketRun, call: Call, at: int) -> Genera
     return None
 
 
-def _emit_all(ticket: TicketRun, at: int, outlet: int, items: Sequence[Any], origins: Origins) -> Generator[Done, int, None]:
+def _emit_all(
+    worker: StageWorker, ticket: TicketRun, at: int, outlet: int, items: Sequence[Any], origins: Origins
+) -> Generator[Done, int, None]:
     done = 0
     while done < len(items):
         if ticket.used >= ticket.allowance:
             yield from await_room(ticket, at)
         upto = min(len(items), done + ticket.allowance - ticket.used)
         for k in range(done, upto):
-            ticket.outputs.add(outlet, items[k], NO_ORIGINS)
+            try:
+                ticket.outputs.add(outlet, items[k], NO_ORIGINS)
+            except worker.catch() as error:  # the result's own pickling
+                raise _Refused(items[k]) from error
         ticket.outputs.origins[outlet].append(origins[done:upto])
         ticket.used += upto - done
         done = upto
 
 
-def _failed(worker: StageWorker, ticket: TicketRun, at: int, error: BaseException) -> Done | None:
+def _failed(
+    worker: StageWorker, ticket: TicketRun, at: int, error: BaseException, kind: str = Kind.RAISED, hint: str = ""
+) -> Done | None:
     dispatch = ticket.dispatch
     if dispatch.verb is Verb.ITEMS and at < dispatch.hi and not worker.spec.stage.opaque:
         item = worker.look_again(ticket, at)
-        return ticket.judge(at, item, error, ticket.note(at, item, error, Kind.RAISED))
-    note = make_note(worker.spec, worker.codec, error, Kind.RAISED)
+        return ticket.judge(at, item, error, ticket.note(at, item, error, kind)._replace(hint=hint))
+    note = make_note(worker.spec, worker.codec, error, kind)._replace(hint=hint)
     return ticket.done(at, finished=True, note=note, state=worker.state)

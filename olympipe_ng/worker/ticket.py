@@ -182,9 +182,9 @@ class TicketRun:
 
     # ------------------------------------------------------------------------------------------------------------ failure
 
-    def failed(self, position: int, item: Any, error: BaseException, kind: str = Kind.RAISED) -> Done | None:
+    def failed(self, position: int, item: Any, error: BaseException, kind: str = Kind.RAISED, hint: str = "") -> Done | None:
         """Apply the stage's policy to a failed item; a ``Done`` ends the ticket here, ``None`` goes on with the next item."""
-        note = self.note(position, item, error, kind)
+        note = self.note(position, item, error, kind)._replace(hint=hint)
         if note.attempts <= self.spec.plan.retries and not self.emitted:
             try:
                 again = kind == Kind.TIMEOUT or self._worth_retrying(error)

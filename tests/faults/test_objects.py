@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import queue
 import threading
@@ -42,7 +43,7 @@ def test_f11_errors_that_queues_use_are_errors_of_the_item(kind):
 
 def test_f12_an_unpicklable_input_is_named_with_its_index_and_what_is_in_it():
     """The item's index, and the path to what cannot be pickled."""
-    with pytest.raises(SerializationError, match=r"item 1 .*lock"):
+    with pytest.raises(SerializationError, match=r"item 1 .*\nitem\['a'\] is a _thread.lock"):
         Pipeline([1, {"a": threading.Lock()}, 3], start_method="fork").task(str).wait_for_result()
     results = Pipeline([1, threading.Lock(), 3], start_method="fork", on_error="collect").task(str).wait_for_result()
     assert results == ["1", "3"]
@@ -56,6 +57,54 @@ def test_f13_an_unpicklable_result_is_an_error_of_its_item(method):
     results = source.task(lambda x: menu.unpicklable_result(x) if x == 5 else x, on_error="collect").wait_for_result()
     assert results == [0, 1, 2, 3, 4, 6, 7, 8]
     assert "generator" in results.errors[0]
+
+
+def locked(x, *state):
+    return {"lock": threading.Lock()} if x == 5 else x
+
+
+async def locked_later(x):
+    return locked(x)
+
+
+MAKERS = {
+    "task": (lambda p: p.task(locked), "result['lock']"),
+    "async": (lambda p: p.task(locked_later), "result['lock']"),
+    "threads": (lambda p: p.task(locked, threads=2), "result['lock']"),
+    "explode": (lambda p: p.explode(lambda x: [x, locked(x)]), "result['lock']"),
+    "split": (lambda p: p.split(lambda x: (x, locked(x)), n=2)[1], "result[1]['lock']"),
+    "scan": (lambda p: p.scan(0, locked), "result['lock']"),
+    "reduce": (lambda p: p.limit(6).reduce(0, locked), "result['lock']"),
+    "checkpoint": (lambda p: p.checkpoint(0, max, lambda upto: [upto, locked(5)]), "result['lock']"),
+}
+"""Who makes what cannot be pickled, and where that lies in it."""
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("options", ENGINES)
+def test_f13_the_message_says_what_in_a_result_cannot_be_pickled_and_what_to_do(maker, options):
+    """Whatever kind of stage has made it: a SerializationError with the path to the culprit and a way out."""
+    make, path = MAKERS[maker]
+    with pytest.raises(SerializationError, match=r"^stage [12] .*: TypeError: cannot pickle") as caught:
+        make(Pipeline(range(9), **options)).wait_for_result()
+    assert f"\n{path} is a _thread.lock: cannot pickle '_thread.lock' object. Hand on what" in str(caught.value)
+
+
+def hidden(function):
+    return lambda x: function(x)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'locked_later' was never awaited")
+@pytest.mark.parametrize(
+    ("function", "advice"),
+    [(hidden(locked_later), "make the stage's function ``async def``"), (lambda x: (y for y in [x]), "One item to many is ``explode``")],
+)
+@pytest.mark.parametrize("options", ENGINES)
+def test_f13_a_generator_or_coroutine_as_a_result_is_explained(function, advice, options):
+    """The commonest of results that are no results: the message names the stage's own way to have them."""
+    with pytest.raises(SerializationError, match=advice):
+        Pipeline(range(9), **options).task(function).wait_for_result()
+    gc.collect()  # the coroutine warns here, where that is expected
 
 
 @pytest.mark.parametrize("method", METHODS)
