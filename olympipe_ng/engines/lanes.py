@@ -28,6 +28,8 @@ else:
 
 __all__ = ["LaneGroup"]
 
+NO_THREADS = "The system gives no more threads: ask for fewer (threads=), or raise its limit (ulimit -u, a container's pids or memory)."
+
 
 class LaneGroup:
     """One worker of the thread engine (or the lanes of a worker process)."""
@@ -165,9 +167,19 @@ class LaneGroup:
             self._wait_for_stop()
             self._say(WorkerGone(self._worker))
             return
-        for _ in range(self._lanes - 1):
-            self._spawn(self._run_lane)
+        self._open_others()
         self._run_lane()
+
+    def _open_others(self) -> None:
+        """Start the other lanes; where the system has no thread for one, the set-up has failed, and those that began wait for ``stop``."""
+        for begun in range(1, self._lanes):
+            try:
+                self._spawn(self._run_lane)
+            except RuntimeError as error:
+                with self._lock:
+                    self._running -= self._lanes - begun
+                self._say(SetupFailed(self._worker, self._core.setup_note(error)._replace(hint=NO_THREADS)))
+                return
 
     def _wait_for_stop(self) -> None:
         while self._tickets.get() is not None:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from olympipe_ng import Pipeline
+from olympipe_ng import Pipeline, StageError
 from tests.engines.kinds import PROCESSES, each_engine, everywhere, in_threads
 
 
@@ -27,6 +27,39 @@ def test_threads_of_a_worker_run_at_once_and_keep_the_order(where):
 
 
 LOCK = threading.Lock()
+
+
+class Opened:
+    """Leaves a mark of its beginning and its end."""
+
+    def __init__(self, folder):
+        self.end = folder / "end"
+        (folder / "begun").touch()
+
+    def pass_on(self, x):
+        return x
+
+    def close(self):
+        self.end.touch()
+
+
+@in_threads
+def test_a_system_without_threads_for_all_lanes_fails_the_set_up_and_leaves_nothing(where, tmp_path, monkeypatch):
+    """It is no bug of ours: the error says what to do; the lanes that were begun end, and the instance is closed."""
+    begin, begun = threading.Thread.start, []
+
+    def refuse(thread):
+        if thread.name.startswith("lanes "):
+            begun.append(thread)
+            if len(begun) > 3:
+                raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)  # which a forked worker inherits
+    opened = Pipeline(range(9), **where).class_task(Opened, Opened.pass_on, [tmp_path], Opened.close, threads=8, name="lanes")
+    with pytest.raises(StageError, match=r"set-up failed: RuntimeError: can't start new thread\nThe system gives no more threads: ask"):
+        opened.wait_for_result()
+    assert {path.name for path in tmp_path.iterdir()} == {"begun", "end"}
 
 
 @pytest.mark.parametrize("where", [{"engine": "thread"}, PROCESSES["fork"], PROCESSES["spawn"]])
