@@ -90,7 +90,7 @@ class Flows(Building[T_co]):
     def unique(self, key: Callable[[T_co], Hashable] | None = None) -> Pipeline[T_co]:
         """Let each value pass once: the first item of every ``key(item)`` (or of equal items).
 
-        It remembers every key that it has seen. The others count as ``dropped``.
+        It remembers every key that it has seen; NaNs are one. The others count as ``dropped``.
 
         >>> Pipeline(["Ada", "ada", "Alan"], engine="inline").unique(str.lower).wait_for_result()
         ['Ada', 'Alan']

@@ -68,7 +68,7 @@ class Groupings(Building[T_co]):
         """Put items with equal ``key(item)`` into lists of ``batch_size``; what is left over comes at the end, in first-seen order.
 
         For batches of equal shape: texts of one length, images of one size (the idea is tensorflow's ``bucket_by_sequence_length``).
-        ``within=seconds`` gives a bucket whose oldest item is that old.
+        NaNs are one key. ``within=seconds`` gives a bucket whose oldest item is that old.
 
         >>> words = Pipeline(["a", "to", "b", "is", "c"], engine="inline")
         >>> words.bucket(len, 2).wait_for_result()

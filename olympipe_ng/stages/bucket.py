@@ -17,6 +17,7 @@ from ..checks import set_int, set_number
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Stage, StreamTransform
 from .holding import Outbox, batches_per_piece
+from .keys import same_key
 
 __all__ = ["Bucket"]
 
@@ -73,16 +74,17 @@ class _Buckets(StreamTransform):
 
     def _put(self, item: Any, origin: Origin, now: float) -> None:
         key = self._stage.key(item)
+        same = same_key(key)
         try:
-            bucket = self._filling.get(key)
+            bucket = self._filling.get(same)
         except TypeError as error:
             raise TypeError(f"bucket needs hashable keys, got {type(key).__name__}") from error
         if bucket is None:
-            bucket = self._filling[key] = _Filling(now, [], [])
+            bucket = self._filling[same] = _Filling(now, [], [])
         bucket.items.append(item)
         bucket.origins.append(origin)
         if len(bucket.items) == self._stage.batch_size:
-            self._give(key)
+            self._give(same)
 
     def _give(self, key: Any) -> None:
         bucket = self._filling.pop(key)

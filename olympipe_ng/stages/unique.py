@@ -1,4 +1,4 @@
-"""``unique``: each item once, the first of those with equal ``key(item)``; the others count as dropped.
+"""``unique``: each item once, the first of those with the same ``key(item)``; the others count as dropped.
 
 What was seen is remembered for the whole run: memory grows with the number of different keys.
 """
@@ -13,6 +13,7 @@ from ..callables import check_plain, name_of
 from ..origins import Origin, Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Outbox
+from .keys import same_key
 
 __all__ = ["Unique"]
 
@@ -63,7 +64,7 @@ class _Seen(StreamTransform):
         key = item if self._key is None else self._key(item)
         before = len(self._seen)
         try:
-            self._seen.add(key)
+            self._seen.add(same_key(key))
         except TypeError as error:
             what = "items, or key=" if self._key is None else "keys"
             raise TypeError(f"unique needs hashable {what}, got {type(key).__name__}") from error
