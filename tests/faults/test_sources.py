@@ -70,6 +70,7 @@ def test_f24_an_endless_source_with_limit_ends(method):
     assert len(drawn) <= 40
 
 
+@pytest.mark.filterwarnings("ignore:zip pairs by position")
 @pytest.mark.parametrize("engine", ["process", "thread", "inline"])
 def test_f25_zero_items_pass_every_kind_of_stage(engine):
     """[] everywhere; reduce gives its initial value."""
