@@ -207,6 +207,7 @@ def _grant(state: State, node: Node) -> None:
             if room > 0:
                 _promise(state, node, ticket, room)
                 ticket.state = TicketState.OUT
+                ticket.begun = state.now
                 state.say(Grant(ticket.worker.number, ticket.number, room))
         if node.plan.ordered and node.plan.many:
             return

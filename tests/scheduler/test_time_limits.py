@@ -1,0 +1,36 @@
+"""What counts as an item's time."""
+
+from __future__ import annotations
+
+from olympipe_ng.origins import Origins
+from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
+from olympipe_ng.scheduler.messages import Counts, Dispatch, Done, Grant, KillWorker, Parcel, SourceFrame, StartWorker, Took, WorkerReady
+from olympipe_ng.scheduler.scheduler import Scheduler
+
+NODES = (
+    NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
+    NodePlan(1, "explode", Role.STAGE, inputs=(0,), outlets=((1,),), many=True, timeout=0.5),
+    NodePlan(2, "sink", Role.SINK, inputs=(1,)),
+)
+EDGES = (EdgePlan(0, 0, 0, 1, 0, 1), EdgePlan(1, 1, 0, 2, 0, 1))
+
+
+def only(kind, commands):
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def test_waiting_for_room_is_none_of_an_items_time():
+    """An item that waits for a slow reader has all its time again when there is room."""
+    scheduler = Scheduler(Plan(NODES, EDGES))
+    (worker,) = only(StartWorker, scheduler.start(0.0))
+    commands = scheduler.handle(WorkerReady(worker.worker, 4711), 0.0)
+    commands += scheduler.handle(SourceFrame(0, Parcel(1, 9, Origins.range(0, 0, 1), None)), 0.0)
+    (dispatch,) = only(Dispatch, commands)
+    first = ((0, Parcel(1, 9, Origins.range(0, 0, 1), None)),)
+    scheduler.handle(
+        Done(worker.worker, dispatch.ticket, 0, first, finished=False, waiting=True, emitted=1, counts=Counts()), 0.1
+    )
+    (granted,) = only(Grant, scheduler.handle(Took(2, 1), 9.0))
+    assert granted.ticket == dispatch.ticket
+    assert not only(KillWorker, scheduler.handle(Took(2, 0), 9.4))
+    assert only(KillWorker, scheduler.handle(Took(2, 0), 9.6))
