@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from olympipe_ng import Pipeline
 from tests.faults.helpers import ROOT, Script
 
 METHODS = ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
@@ -53,6 +56,29 @@ def test_too_little_address_space_for_shared_memory(tmp_path, method):
 def test_shared_memory_that_cannot_be_had_is_told_once(tmp_path, method):
     """RLIMIT_FSIZE counts for it too: four processes find out, one line is logged, and no item is lost."""
     assert run_limited(tmp_path, FILE_SIZE, method).count(ONCE) == 1
+
+
+def no_more_descriptors():
+    """Let this worker get none that it does not have."""
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def numbered(count=3000):
+    for k in range(count):
+        yield k.to_bytes(8, "little") + bytes(20_000)
+
+
+@pytest.mark.parametrize("options", [{"threads": 8}, {"count": 2}], ids=str)
+def test_a_worker_at_its_descriptor_limit_is_sent_each_item_its_own(options):
+    """It cannot map what others write: each block is fetched, and of several lanes each gets what it has asked for."""
+    def read(data):
+        time.sleep(0.0005)  # so that the lanes take turns
+        return int.from_bytes(data[:8], "little")
+
+    numbers = Pipeline(numbered, start_method="fork", initializer=no_more_descriptors).task(read, **options)
+    assert numbers.wait_for_result() == list(range(3000))
 
 
 def test_f39_a_missing_dev_shm_is_not_needed(tmp_path):

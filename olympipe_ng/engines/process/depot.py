@@ -89,7 +89,7 @@ class Depot:
             if sender == CALLER:
                 self._mapped.add((header[1], header[2]))
         elif kind == p.FETCH:
-            channel.queue((p.FETCHED,), [self._keeper.read(BufferRef(*header[1]))])
+            channel.queue((p.FETCHED, header[1]), [self._keeper.read(BufferRef(*header[2]))])
         else:
             return False
         return True

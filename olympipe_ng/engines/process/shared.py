@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +44,9 @@ class SharedMemory:
         self._send = send
         self._hear = hear
         self._await_answer = await_answer
-        self._fetched: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._answers: dict[int, queue.SimpleQueue[bytes | None]] = {}  # to those who fetch, by the number of their question
+        self._numbers = itertools.count()
+        self._over = False
         self._arena = Arena(number, self._announce, complain=complain) if arena_supported() else None
         self._reader = Reader(self._fetch, maps=maps)
 
@@ -102,7 +105,7 @@ class SharedMemory:
             if self._reader.add(header[1], header[2], channel.descriptors.popleft() if channel.descriptors else ()):
                 self._send((p.MAPPED, header[1], header[2]))
         elif kind == p.FETCHED:
-            self._fetched.put(bytes(payload))
+            self._answers[header[1]].put(bytes(payload))
         elif kind == p.RETIRED:
             self._reader.forget(header[1])
         elif kind == p.FREE:
@@ -117,23 +120,27 @@ class SharedMemory:
 
     def _fetch(self, ref: BufferRef) -> bytes:
         """Ask for a block whose descriptor did not come: slower, and right."""
-        self._send((p.FETCH, tuple(ref)))
-        while True:
-            if self._await_answer is None:
-                return self._answer(self._fetched.get())
-            with contextlib.suppress(queue.Empty):
-                return self._answer(self._fetched.get_nowait())
-            self._await_answer()
-
-    def _answer(self, block: bytes | None) -> bytes:
+        number = next(self._numbers)
+        answer = self._answers[number] = queue.SimpleQueue()
+        self._send((p.FETCH, number, tuple(ref)))
+        block = None if self._over else self._await(answer)
+        del self._answers[number]
         if block is None:
-            self._fetched.put(None)
             raise LookupError("this item lies in shared memory that could not be mapped here, and the run that kept it is over")
         return block
 
+    def _await(self, answer: queue.SimpleQueue[bytes | None]) -> bytes | None:
+        while self._await_answer is not None:
+            with contextlib.suppress(queue.Empty):
+                return answer.get_nowait()
+            self._await_answer()
+        return answer.get()
+
     def over(self) -> None:
         """Take note that nobody answers any more."""
-        self._fetched.put(None)
+        self._over = True
+        for answer in list(self._answers.values()):
+            answer.put(None)
 
     def close(self) -> None:
         self._reader.close()
