@@ -56,6 +56,23 @@ def test_a_limit_right_behind_a_source_that_then_blocks_ends_the_run(where, agai
         let_go.set()
 
 
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_stop_right_behind_the_start_is_heard(method):
+    """It may be read together with the graph; a source that gives nothing sends no other word behind it."""
+    let_go = threading.Event()
+
+    def source():
+        let_go.wait(TIMEOUT)
+        yield 1
+
+    with Pipeline(source, start_method=method, close_timeout=TIMEOUT).task(abs).start() as run:
+        began = time.monotonic()
+        run.stop()
+        took = time.monotonic() - began
+        let_go.set()
+    assert took < TIMEOUT / 2
+
+
 @in_threads
 def test_a_slow_explode_streams(where):
     """What an item yields now and then comes out at once, not when the item is through."""

@@ -70,6 +70,7 @@ class Supervisor(Driver):
     def run(self) -> None:
         """Serve until the run is over or the caller is gone."""
         self.begin()
+        self._from_caller(0)  # what came together with the graph, and was read with it
         self._flush()
         while (not self.scheduler.finished or self._caller.pending) and time.monotonic() < self._until:
             self._wait()
