@@ -119,14 +119,16 @@ def _emit_all(
         if ticket.used >= ticket.allowance:
             yield from await_room(ticket, at)
         upto = min(len(items), done + ticket.allowance - ticket.used)
-        for k in range(done, upto):
-            try:
-                ticket.outputs.add(outlet, items[k], NO_ORIGINS)
-            except worker.catch() as error:  # the result's own pickling
-                raise _Refused(items[k]) from error
-        ticket.outputs.origins[outlet].append(origins[done:upto])
-        ticket.used += upto - done
-        done = upto
+        begun = done
+        try:
+            for done in range(begun, upto):
+                ticket.outputs.add(outlet, items[done], NO_ORIGINS)
+            done = upto
+        except worker.catch() as error:  # the result's own pickling; those before it go out
+            raise _Refused(items[done]) from error
+        finally:
+            ticket.outputs.origins[outlet].append(origins[begun:done])
+            ticket.used += done - begun
 
 
 def _failed(

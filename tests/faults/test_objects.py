@@ -90,6 +90,25 @@ def test_f13_the_message_says_what_in_a_result_cannot_be_pickled_and_what_to_do(
     assert f"\n{path} is a _thread.lock: cannot pickle '_thread.lock' object. Hand on what" in str(caught.value)
 
 
+class LockedWhenLoaded:
+    """Can be pickled once."""
+
+    def __setstate__(self, state):
+        self.lock = threading.Lock()
+
+    def __getstate__(self):
+        return self.__dict__ or {"new": True}
+
+
+@pytest.mark.parametrize("options", ENGINES)
+def test_f13_what_leaves_together_with_a_result_that_cannot_be_pickled_leaves_before_it(options):
+    """The left-over batches of a bucket: those in front come out, then comes the error."""
+    odd, came = Pipeline(range(6), **options).task(lambda x: LockedWhenLoaded() if x == 3 else x), []
+    with pytest.raises(SerializationError, match=r"result\[0\].lock is a _thread.lock"):
+        came.extend(odd.bucket(lambda x: x if isinstance(x, int) else -1, 5))
+    assert came == [[0], [1], [2]]
+
+
 def hidden(function):
     return lambda x: function(x)
 
