@@ -131,13 +131,14 @@ class Origins:
         return Origins(merged)
 
     def joined(self) -> Origin:
-        """Return the one origin of all these items together, neighbouring spans merged; of too many one span a source."""
+        """Return the one origin of all these items together, spans merged that overlap or follow; of too many one span a source."""
         spans: list[Span] = []
         for run in self.runs:
             for span in _spans(run):
-                if spans and spans[-1][0] == span[0] and span[1] <= spans[-1][2] <= span[2]:
-                    spans[-1] = (span[0], spans[-1][1], span[2])
-                elif span not in spans[-1:]:
+                source, start, stop = spans[-1] if spans else (-1, 0, 0)
+                if source == span[0] and span[1] <= stop and start < span[2]:
+                    spans[-1] = (source, min(start, span[1]), max(stop, span[2]))
+                else:
                     spans.append(span)
                 if len(spans) > MOST_SPANS:
                     hull = Hull()

@@ -31,6 +31,18 @@ def test_a_batch_of_many_scattered_items_has_one_span_a_source(cut: int) -> None
     assert odd[:MOST_SPANS].joined() == tuple((0, 2 * k + 1, 2 * k + 2) for k in range(MOST_SPANS))
 
 
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12), st.integers(1, 5)), min_size=1, max_size=8))
+def test_a_joined_origin_has_the_indices_of_all_its_parts(parts: list[tuple[int, int, int]]) -> None:
+    """Each of them, and no other, whatever overlaps; one that others overlap to its right is not counted twice."""
+    origins = [((source, start, start + width),) for source, start, width in parts]
+    joined = Origins.of(origins).joined()
+    assert {(source, k) for source, start, stop in joined for k in range(start, stop)} == {
+        (source, k) for ((source, start, stop),) in origins for k in range(start, stop)
+    }
+    assert Origins.of([((0, 2, 3),), ((0, 0, 5),), ((0, 5, 6),)]).joined() == ((0, 0, 6),)
+    assert Origins.of([((0, 1, 2),), ((0, 0, 1),)]).joined() == ((0, 1, 2), (0, 0, 1))
+
+
 def test_batches_leave_as_soon_as_they_are_full() -> None:
     """Nothing waits for the end that need not."""
     assert Drive(Batch(2)).give("abc").items == [["a", "b"]]
