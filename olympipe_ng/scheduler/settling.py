@@ -15,6 +15,7 @@ from .state import State
 
 __all__ = ["backoff", "commit", "done", "put_marks", "settled_before", "source_failed", "source_frame", "split", "took"]
 
+DOUBLINGS = 1000  # of a pause: more than any ``max_backoff`` lasts, and what a float can hold
 
 # ------------------------------------------------------------------------------------------------------- source and sink
 
@@ -178,7 +179,7 @@ def settled_before(ticket: Ticket) -> int:
 def backoff(state: State, node: Node, attempt: int) -> float:
     """Return the seconds before the next attempt: doubling, with jitter so that what failed together does not return together."""
     plan = node.plan
-    return min(plan.max_backoff, plan.backoff * 2.0**attempt) * (0.5 + state.random.random() / 2)
+    return min(plan.max_backoff, plan.backoff * 2.0 ** min(attempt, DOUBLINGS)) * (0.5 + state.random.random() / 2)
 
 
 def split(state: State, node: Node, ticket: Ticket, lo: int, hi: int) -> Ticket:

@@ -47,6 +47,15 @@ def test_attempts_are_told_when_they_are_used_up(where, tmp_path):
         Pipeline(["x"], retries=1, **where).task(FailsFirst(tmp_path, 9)).wait_for_result()
 
 
+@pytest.mark.parametrize("pauses", [{}, {"backoff": 1e-9, "max_backoff": 1e-6}])
+@each_engine
+def test_an_item_may_be_tried_more_often_than_a_pause_can_be_doubled(where, pauses):
+    """``retries=1100``, as who waits for a service gives: no float holds two to that power."""
+    good, bad = Pipeline([0], **where).task(lambda x: 1 / x, retries=1100, on_error="branch", **pauses)
+    _, [failure] = Pipeline.wait_for_all_results([good, bad])
+    assert failure.attempts == 1101
+
+
 @pytest.mark.parametrize("retry_on", [OSError, (KeyError, OSError), lambda error: "try" in str(error)])
 @each_engine
 def test_retry_on_says_what_is_worth_another_try(where, retry_on, tmp_path):
