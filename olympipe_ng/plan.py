@@ -29,6 +29,7 @@ QUEUE_BYTES = 256 << 20  # more hides uneven stages, less bounds memory
 EDGE_BYTES = 64 << 20  # at most of it on one edge
 MAX_STAGES = 1000  # far beyond what one machine runs; above it a loop built the graph by mistake
 MAX_WORKERS = 512
+MAX_COROUTINES = 1 << 16  # of a worker, as many as there are ports: more costs memory and a longer start, and no loop keeps up with them
 
 
 class Role(enum.Enum):
@@ -233,7 +234,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         inputs=_inputs(edges, number),
         outlets=outlets,
         workers=auto if own.count == "auto" else own.count,
-        lanes=own.concurrency if stage.is_async else own.threads,
+        lanes=min(own.concurrency, MAX_COROUTINES) if stage.is_async else own.threads,
         hub=stage.opaque,
         stream=stage.arity is None,
         many=stage.arity in (None, Arity.MANY),

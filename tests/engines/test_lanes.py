@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import sys
 import threading
 
 import pytest
@@ -90,6 +91,16 @@ def test_no_more_coroutines_than_concurrency_are_in_flight(where):
         return state["most"]
 
     assert 1 < max(Pipeline(range(60), **where).task(count, concurrency=3).wait_for_result()) <= 3
+
+
+@in_threads
+def test_concurrency_may_be_as_large_as_one_likes(where):
+    """``concurrency=sys.maxsize``, as who wants no bound says, asks for no memory that nobody has."""
+    async def later(x):
+        await asyncio.sleep(0.001)
+        return x
+
+    assert Pipeline(range(60), **where).task(later, concurrency=sys.maxsize).wait_for_result() == list(range(60))
 
 
 @everywhere
