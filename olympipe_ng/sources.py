@@ -16,7 +16,7 @@ Considered and refused: deciding what is one-shot by calling ``iter`` (opening a
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from .readers import AsyncReader, IteratorReader, LoopReader, Reader, SliceReade
 
 __all__ = ["Opener", "hint", "on_loop", "open_source", "peeked", "under"]
 
-ASYNC_GENERATOR = 0x200  # inspect.CO_ASYNC_GENERATOR
+Awaiting = Callable[[Any], Reader]  # makes the reader of an async iterable: on which loop is for whoever opens it to say
 
 
 class Opener:
@@ -42,15 +42,15 @@ class Opener:
         return self
 
 
-def open_source(source: Source) -> Reader:
+def open_source(source: Source, awaiting: Awaiting = AsyncReader) -> Reader:
     """Open ``source`` for one run, on the thread that will read it; ``SourceConsumed`` if it was a one-shot and is used up."""
     if isinstance(source.data, Opener):
         return source.data.open()
     if source.one_shot:
-        return _open_once(source)
+        return _open_once(source, awaiting)
     if _is_readable(source.data):
-        return _read(source.data)
-    return _read_returned(source, source.data())
+        return _read(source.data, awaiting)
+    return _read_returned(source, source.data(), awaiting)
 
 
 def under(source: Source, config: RunConfig) -> Source:
@@ -75,7 +75,7 @@ def peeked(source: Source) -> Source:
 
 def on_loop(source: Source, loop: Any) -> Source:
     """Stand in for ``source`` in a run under ``async for``: an async iterable is iterated on the user's own ``loop``."""
-    return replace(source, data=_OnLoop(source, loop)) if _is_async(source.data) else source
+    return replace(source, data=_OnLoop(source, loop)) if _may_be_async(source.data) else source
 
 
 class _OnLoop(Opener):
@@ -83,11 +83,7 @@ class _OnLoop(Opener):
         self._source, self._loop = source, loop
 
     def open(self) -> Reader:
-        kept: Reader | None = _take_ticket(self._source) if self._source.one_shot else None
-        if kept is not None:
-            return kept
-        data = self._source.data
-        return LoopReader(data if _has(data, "__aiter__") else data(), self._loop)
+        return open_source(self._source, lambda data: LoopReader(data, self._loop))
 
 
 class _Peek(Opener):
@@ -126,13 +122,13 @@ class _PeekReader(Reader):
         return item
 
 
-def _open_once(source: Source) -> Reader:
+def _open_once(source: Source, awaiting: Awaiting) -> Reader:
     kept: Reader | None = _take_ticket(source)
     if kept is not None:
         return kept
     if _has(source.data, "__next__"):
         return IteratorReader(iter(source.data), ours=False)
-    return AsyncReader(source.data)
+    return awaiting(source.data)
 
 
 def _take_ticket(source: Source) -> Any:
@@ -154,24 +150,24 @@ def _consumed(source: Source, how: str) -> SourceConsumed:
     )
 
 
-def _read_returned(source: Source, data: Any) -> Reader:
+def _read_returned(source: Source, data: Any, awaiting: Awaiting) -> Reader:
     if isinstance(data, str) or not _is_readable(data):
         if hasattr(data, "close"):
             data.close()  # a coroutine, most likely: spare the user "was never awaited" on top
         raise TypeError(f"the source function {source.label!r} must return something to iterate, it returned {reprlib.repr(data)}")
     if _is_finished(data):
         raise _consumed(source, "that the source function returned is already exhausted or closed")
-    return _read(data, ours=True)
+    return _read(data, awaiting, ours=True)
 
 
-def _read(data: Any, *, ours: bool = False) -> Reader:
+def _read(data: Any, awaiting: Awaiting, *, ours: bool = False) -> Reader:
     if type(data) in (list, tuple, range):
         return SliceReader(data)
     if _has(data, "__iter__"):
         iterator = iter(data)
         return IteratorReader(iterator, ours=ours or iterator is not data)
     if _has(data, "__aiter__"):
-        return AsyncReader(data)
+        return awaiting(data)
     return IteratorReader(_by_index(data) if _has(data, "__len__") else iter(data), ours=True)
 
 
@@ -184,9 +180,9 @@ def _is_readable(data: Any) -> bool:
     return any(_has(data, name) for name in ("__iter__", "__aiter__", "__getitem__"))
 
 
-def _is_async(data: Any) -> bool:
-    makes_async = getattr(getattr(data, "__code__", None), "co_flags", 0) & ASYNC_GENERATOR
-    return bool(makes_async) or (_has(data, "__aiter__") and not _has(data, "__iter__"))
+def _may_be_async(data: Any) -> bool:
+    """Say whether it is async, or a function: what that returns is known when it is called."""
+    return not _has(data, "__iter__") if _has(data, "__aiter__") else callable(data) and not _is_readable(data)
 
 
 def _is_finished(data: Any) -> bool:

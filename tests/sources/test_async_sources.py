@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import itertools
 import threading
+
+import pytest
 
 from olympipe_ng.building.source import make_source
 from olympipe_ng.sources import on_loop, open_source
@@ -131,6 +134,55 @@ def test_under_async_for_an_async_source_is_iterated_on_the_users_loop():
 
     items, here = asyncio.run(main())
     assert items == [1, 2]
+    assert loops == [here]
+
+
+class Listener:
+    """Async as a class, as an instance that is called, and by its method."""
+
+    def __init__(self):
+        self.heard = 0
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        self.heard += 1
+        if self.heard > 1:
+            raise StopAsyncIteration
+        return asyncio.get_running_loop()
+
+
+class Listening:
+    async def __call__(self, times=1):
+        for _ in range(times):
+            yield asyncio.get_running_loop()
+
+
+async def listen(times):
+    for _ in range(times):
+        yield asyncio.get_running_loop()
+
+
+FUNCTIONS = {
+    "partial": functools.partial(listen, 1),
+    "lambda": lambda: listen(1),
+    "wrapped": functools.wraps(listen)(lambda: listen(1)),
+    "class": Listener,
+    "object": Listening(),
+    "partial of a method": functools.partial(Listening().__call__, times=1),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_what_a_function_returns_is_iterated_on_the_users_loop_too(function):
+    """Whether a source is async shows when its function is called, which may be anything callable."""
+
+    async def main():
+        here = asyncio.get_running_loop()
+        return await asyncio.to_thread(read, on_loop(make_source(function), here)), here
+
+    loops, here = asyncio.run(main())
     assert loops == [here]
 
 
