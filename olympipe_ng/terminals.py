@@ -161,6 +161,7 @@ class Terminals(Building[T_co]):
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run, and give the results in order as they come; an async source is iterated on the loop of the caller."""
         loop = asyncio.get_running_loop()
+        _check_together([self])  # while its sources are those that were given
         outlet = self._outlet
         if self._config.engine != "inline":  # which would wait for the loop that waits for it
             [outlet] = repeating.change_sources([outlet], lambda source: sources.on_loop(source, loop))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from olympipe_ng import Pipeline, SourceError, StageError
+from olympipe_ng import GraphError, Pipeline, SourceError, StageError
 from olympipe_ng.caller import Caller
 from tests.engines.kinds import everywhere, in_threads
 
@@ -191,6 +191,20 @@ def test_an_asynchronous_source_is_read_without_a_loop_of_the_callers(where):
     assert [numbers.wait_for_result(), numbers.wait_for_result()] == [[0, -1, -2, -3, -4]] * 2
     with pytest.raises(SourceError, match="no more"):
         Pipeline(failing, **where).wait_for_result()
+
+
+@everywhere
+def test_an_async_iterator_that_is_the_source_of_two_pipelines_is_refused(where):
+    """They would take items from each other, on the user's loop as anywhere."""
+    async def numbers():
+        yield 1
+
+    async def main():
+        given = numbers()
+        return [item async for item in Pipeline(given, **where).gather(Pipeline(given, **where))]
+
+    with pytest.raises(GraphError, match="the same iterator is the source of two pipelines"):
+        run(main())
 
 
 @in_threads
