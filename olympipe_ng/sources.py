@@ -16,7 +16,7 @@ Considered and refused: deciding what is one-shot by calling ``iter`` (opening a
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -152,7 +152,7 @@ def _consumed(source: Source, how: str) -> SourceConsumed:
 
 def _read_returned(source: Source, data: Any, awaiting: Awaiting) -> Reader:
     if isinstance(data, str) or not _is_readable(data):
-        if hasattr(data, "close"):
+        if _has(data, "close"):
             data.close()  # a coroutine, most likely: spare the user "was never awaited" on top
         raise TypeError(f"the source function {source.label!r} must return something to iterate, it returned {reprlib.repr(data)}")
     if _is_finished(data):
@@ -186,7 +186,9 @@ def _may_be_async(data: Any) -> bool:
 
 
 def _is_finished(data: Any) -> bool:
-    return getattr(data, "gi_frame", data) is None or getattr(data, "ag_frame", data) is None
+    """Say whether it is a generator that is over; nothing else is asked, for it may have an answer to any name."""
+    frame = "gi_frame" if isinstance(data, Generator) else "ag_frame" if isinstance(data, AsyncGenerator) else ""
+    return bool(frame) and getattr(data, frame, data) is None
 
 
 def _has(data: Any, name: str) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import reprlib
+from types import FunctionType, MethodType
 from typing import Any
 
+from ..callables import is_async
 from ..errors import GraphError
 from ..graph import Source, declared_here
 
 __all__ = ["make_source"]
 
 ACCEPTED = "an iterable, an iterator, an async iterable, an object with __len__ and __getitem__, or a function that returns one of those"
-COROUTINE = 0x80  # inspect.CO_COROUTINE
+FUNCTIONS = (FunctionType, MethodType, functools.partial)  # what else may be called is asked for nothing but its name
 
 
 def make_source(data: Any) -> Source:
@@ -19,15 +22,17 @@ def make_source(data: Any) -> Source:
     shown = reprlib.repr(data)
     if isinstance(data, str):
         raise GraphError(f"the source is the string {shown}, whose items would be its letters: did you mean [{shown}]?")
-    if hasattr(type(data), "__await__") or _code_flags(data) & COROUTINE:
+    if hasattr(type(data), "__await__") or (isinstance(data, FUNCTIONS) and is_async(data)):
         raise GraphError(f"the source is a coroutine ({shown}): give an async generator (async def with yield), or what it returns")
     if not (callable(data) or any(getattr(type(data), name, None) for name in ("__iter__", "__aiter__", "__getitem__"))):
         raise GraphError(f"a source is {ACCEPTED}; got {shown}")
-    name = getattr(data, "__name__", None)
+    name = _name(data)
     label = name if isinstance(name, str) and name.isidentifier() else "source"
     return Source(data, label, declared_at=declared_here())
 
 
-def _code_flags(data: Any) -> int:
-    flags: int = getattr(getattr(data, "__code__", None), "co_flags", 0)
-    return flags
+def _name(data: Any) -> Any:
+    try:
+        return getattr(data, "__name__", None)
+    except Exception:  # the user's own ``__getattr__``: a dict whose keys are attributes knows no other
+        return None

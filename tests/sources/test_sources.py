@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import itertools
 import sqlite3
 import threading
@@ -70,6 +71,19 @@ class AsyncNumbers:
             yield number
 
 
+class Settings(dict):
+    """A dict whose keys are attributes, and which has no other."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Tag(list):
+    """As an element of a parsed page: every attribute asks for a child of that name, and mostly there is none."""
+
+    def __getattr__(self, name):
+        return None
+
+
 READABLE = {
     "list": ([1, 2, 3], [1, 2, 3]),
     "tuple": ((1, 2, 3), [1, 2, 3]),
@@ -88,6 +102,10 @@ READABLE = {
     "async generator function": (async_numbers, [1, 2, 3]),
     "async iterable": (AsyncNumbers(3), [0, 1, 2]),
     "class": (lambda: IterableAndCallable(), list("iterated")),
+    "dict with attributes": (Settings(a=1), ["a"]),
+    "function of a dict with attributes": (lambda: Settings(a=1), ["a"]),
+    "any attribute is None": (Tag([1]), [1]),
+    "function of what has None for any attribute": (lambda: Tag([1]), [1]),
 }
 
 
@@ -160,7 +178,7 @@ def test_a_coroutine_is_refused_when_the_pipeline_is_built():
         return [1]
 
     awaitable = load()
-    for data in (load, awaitable):
+    for data in (load, awaitable, functools.partial(load)):
         with pytest.raises(GraphError, match="async generator"):
             make_source(data)
     awaitable.close()
