@@ -227,6 +227,56 @@ def test_what_functools_wraps_around_a_function_travels():
     assert told == (55, 55, [1, 2], [4], "int", "any", 7, caches)
 
 
+class Reader:
+    """Has a method by the kind of what it is given, and one that depends on the instance and on the class of whoever calls it."""
+
+    def __init__(self, unit):
+        self.unit = unit
+        self.reads = self.read  # met within itself
+
+    @functools.singledispatchmethod
+    def read(self, x):
+        return f"any {self.unit}"
+
+    @read.register
+    def _(self, x: int):
+        return f"int {self.unit}"
+
+    @functools.singledispatchmethod
+    @classmethod
+    def told(cls, x):
+        return cls.__name__
+
+
+class Louder(Reader):
+    def read(self, x):
+        return "never asked"
+
+    def plain(self):
+        return super().read
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_a_bound_method_that_dispatches_travels_with_its_instance(local):
+    """From Python 3.13 on it holds weak references, once it was called."""
+    kind = type("Local", (Reader,), {}) if local else Reader
+    for function, expected in [(kind("m").read, "int m"), (kind("m").reads, "int m"), (kind.told, kind.__name__)]:
+        assert function(1) == expected
+        with Peer(function) as peer:
+            assert peer.ask(1) == [expected]
+
+
+def test_a_dispatching_method_that_is_overridden_is_not_taken_for_the_override():
+    """``super().read`` is what was given: it travels as such, or not at all."""
+    function = Louder("m").plain()
+    try:
+        back = through(None, ByValue(), [function])[0]
+    except TypeError as error:
+        assert "weakref" in str(error)
+    else:
+        assert back(1) == "int m"
+
+
 def test_a_recursive_item_with_a_function_travels():
     """An object whose function reaches the object again is no endless loop."""
 
