@@ -126,11 +126,13 @@ def _bound(instance: Any, method: Callable[..., Any]) -> Callable[..., Any]:
 def _attribute(kind: type, method: Callable[..., Any]) -> str | None:
     """Find the name under which ``kind`` or one of its bases holds ``method``, its own name first."""
     function = getattr(method, "__func__", method)
-    names = [
-        name
-        for base in kind.__mro__
-        for name, value in vars(base).items()
-        if value is function or getattr(value, "__func__", None) is function
-    ]
+    names = [name for base in kind.__mro__ for name, value in vars(base).items() if _gives(value, function)]
     own = getattr(method, "__name__", None)
     return own if own in names else next(iter(names), None)
+
+
+def _gives(attribute: Any, function: Any) -> bool:
+    """Say whether an attribute of a class is what ``Cls.method`` gave, which is another function each time where it dispatches."""
+    if isinstance(attribute, functools.singledispatchmethod):
+        return attribute.func is getattr(function, "__wrapped__", None)
+    return attribute is function or getattr(attribute, "__func__", None) is function

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from olympipe_ng import Pipeline
 from olympipe_ng.stages import ClassTask
 from olympipe_ng.stages.contract import Arity, ItemTransform
 from tests.fakes import FakeContext
 from tests.stages.driving import applied, refused
+
+if TYPE_CHECKING:
+    from olympipe_ng.options import StartMethod
 
 
 class Adder:
@@ -83,6 +88,29 @@ def test_an_override_is_obeyed() -> None:
     """``Base.method`` of a subclass's instance is the subclass's."""
     assert applied(ClassTask(Tripler, Adder.add), [5], Arity.ONE) == [15]
     assert applied(ClassTask(Adder, Adder.add), [5], Arity.ONE) == [6]
+
+
+class ByKind:
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+
+    @functools.singledispatchmethod
+    def told(self, item: object) -> str:
+        return f"any {self.unit}"
+
+    @told.register
+    def _(self, item: int) -> str:
+        return f"int {self.unit}"
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_a_method_that_dispatches_looks_at_the_item(start_method: StartMethod) -> None:
+    """As ``instance.told(item)`` does: ``ByKind.told`` by itself would take the instance for the item."""
+    local: type[ByKind] = type("Local", (ByKind,), {})
+    assert applied(ClassTask(ByKind, ByKind.told, ["m"]), [5, "x"], Arity.ONE) == ["int m", "any m"]
+    for kind in (ByKind, local):
+        told = Pipeline([5, "x"], start_method=start_method).class_task(kind, kind.told, ["m"]).wait_for_result()
+        assert told == ["int m", "any m"]
 
 
 def test_the_instance_of_a_factory_is_used() -> None:
