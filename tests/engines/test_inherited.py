@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import subprocess
@@ -39,6 +40,21 @@ def test_a_path_object_in_the_callers_module_path_goes_along(where, monkeypatch,
     """It is no text, as Python would have it, and still no reason not to start."""
     monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
     assert Pipeline([0], **where).task(lambda _: os.fspath(sys.path[-1])).wait_for_result() == [str(tmp_path)]
+
+
+@everywhere
+def test_a_module_found_by_a_relative_path_is_found_after_a_change_of_folder(where, monkeypatch, tmp_path):
+    """``sys.path.append("lib")``, an import, ``os.chdir("data")``: here the module is there, and so it is in workers."""
+    for folder in ("lib", "data"):
+        (tmp_path / folder).mkdir()
+    name = f"found_by_a_relative_path_{where.get('start_method', where.get('engine'))}"
+    (tmp_path / "lib" / f"{name}.py").write_text("def double(x):\n    return 2 * x\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, "lib"])
+    monkeypatch.delitem(sys.path_importer_cache, "lib", raising=False)
+    found = importlib.import_module(name)
+    monkeypatch.chdir("data")
+    assert Pipeline([3], **where).task(found.double).wait_for_result() == [6]
 
 
 @everywhere

@@ -236,12 +236,21 @@ def take_settings(method: str, config: Any, blas_threads: int, kept: int) -> Set
         for action, text, category, module, line in warnings.filters
     )
     disabled = logging.getLogger().manager.disable
-    here = _folder()
-    path = tuple(os.fspath(entry or here) for entry in sys.path if entry or here)  # a Path says nothing to a fresh interpreter
+    path = _module_path()
     own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
     together = config.frame_pickling == "list"
     copying = (bool(config.zero_copy), together)
     return Settings(method, os.getpid(), *copying, blas_threads, kept, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
+
+
+def _module_path() -> tuple[str, ...]:
+    """Return where imports look for modules here, in texts: a ``Path`` says nothing to a fresh interpreter.
+
+    A relative entry is of the folder in which it was first used: the program may have changed to another since.
+    """
+    here = _folder()
+    entries = [os.fspath(entry or here) for entry in sys.path if entry or here]
+    return tuple(entry if os.path.isabs(entry) else getattr(sys.path_importer_cache.get(entry), "path", entry) for entry in entries)
 
 
 def _folder() -> str:
