@@ -200,6 +200,42 @@ except BlockingIOError:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_signal_handler_may_look_at_the_run_wherever_it_interrupts_the_caller(tmp_path, method):
+    """As one that prints the report: in the middle of a question, and of a message that tells what was taken."""
+    code = WORK + """
+from olympipe_ng.transport.wire import Channel
+write, due, looks = Channel._write, [], []
+
+def handler(number, frame):
+    looks.append(len(run.report().stages))
+
+def interrupted(channel, flags):
+    if due and threading.current_thread() is threading.main_thread():
+        signal.raise_signal(due.pop())
+    return write(channel, flags)
+
+signal.signal(signal.SIGUSR1, handler)
+Channel._write = interrupted
+with pipeline.start() as run:
+    say_when_running(run)
+    due.append(signal.SIGUSR1)
+    run.statistics()
+    print("asked", len(looks), flush=True)
+    due.append(signal.SIGUSR1)
+    for item in run:
+        if len(looks) == 2:
+            break
+print("taken", len(looks), flush=True)
+"""
+    with Script(tmp_path, code, method) as script:
+        script.line("ready")
+        _, output, _ = script.end(10.0)
+        assert not script.left()
+    assert "asked 1\n" in output
+    assert "taken 2\n" in output
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_under_asyncio_an_interrupt_and_a_cancellation_are_clean(tmp_path, method):
     """Ctrl-C under asyncio.run, and a cancelled task that iterates, leave nothing."""
     code = WORK + """

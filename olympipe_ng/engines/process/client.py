@@ -47,6 +47,7 @@ from .supervisor import supervise
 __all__ = ["ProcessEngine"]
 
 LOOK = 1.0  # seconds between two looks for the supervisor's end without a pidfd; less wakes more, more hangs longer on a held socket
+ANSWER_SECONDS = 1.0  # for the supervisor to say how far it is; more keeps a display waiting, less shows a busy machine's old numbers
 ORDERS = (m.Stop, m.Drain, m.Pause, m.Resume)  # of the user
 
 
@@ -80,9 +81,9 @@ class ProcessEngine:
         self._failed = True  # until its end says otherwise
         self._open_sinks = {node.number for node in job.plan.sinks}
         self._thread = threading.Thread(target=self._listen, name="olympipe_ng I/O", daemon=True)
-        self._asked = threading.Lock()
+        self._answered = threading.Condition()  # whose lock a signal handler that looks at the run may hold already
+        self._asked = self._answers = 0
         self._answer: Sequence[NodeStatistics] = ()
-        self._answered = threading.Event()
         self._desk = LogDesk()
 
     # --------------------------------------------------------------------------------------------------------- starting
@@ -202,12 +203,23 @@ class ProcessEngine:
         return thread is self._thread or (self._channel is not None and self._channel.is_sending(thread.ident))
 
     def statistics(self) -> Sequence[NodeStatistics]:
-        with self._asked:
-            self._answered.clear()
-            if not self._finished:
-                self._write((p.STATISTICS,))
-                self._answered.wait(1.0)
-            return self._answer
+        """Ask how far the run is. In the middle of a message of the same thread, where a signal handler looks, no question can go out:
+        what was answered last is known."""
+        channel = self._open_channel()
+        if channel is not None and not self._finished:
+            with self._answered:
+                channel.post((p.STATISTICS,))
+                self._asked += 1
+                mine = self._asked
+                if not channel.is_sending(threading.get_ident()):
+                    self._answered.wait_for(lambda: self._finished or self._answers >= mine, ANSWER_SECONDS)
+        return self._answer
+
+    def _take_answer(self, statistics: Sequence[NodeStatistics]) -> None:
+        with self._answered:
+            self._answer = statistics
+            self._answers += 1
+            self._answered.notify_all()
 
     # -------------------------------------------------------------------------------------------------------- listening
 
@@ -220,14 +232,11 @@ class ProcessEngine:
         except BaseException:  # a bug of ours: the user must learn of it rather than wait
             self._end(Note(Kind.INTERNAL, summary=f"the I/O thread failed\n{traceback.format_exc()}"), "", self._answer)
             channel.hang_up()
-        self._answered.set()
         self._desk.finish()  # here, and so is the supervisor reaped, for nobody closes a run that was dropped
         self._shared.over()
         if not self._finished:
-            self._finished = True
             summary = f"the supervisor process (pid {self._pid}) died"
-            note = Note(Kind.INTERNAL, summary=summary, hint="Was it killed? Its workers ended with it.")
-            self._host.finish_run(note, "", self._answer)
+            self._end(Note(Kind.INTERNAL, summary=summary, hint="Was it killed? Its workers ended with it."), "", self._answer)
         if self._birth is None:
             self._reap()
 
@@ -284,8 +293,7 @@ class ProcessEngine:
         elif kind == p.DEFINE:
             self._learner.learn(header[1], bytes(payload))
         elif kind == p.STATISTICS:
-            self._answer = p.unpack_statistics(header[1])
-            self._answered.set()
+            self._take_answer(p.unpack_statistics(header[1]))
         elif kind == p.FINISH:
             self._end(p.unpack_note(header[1]), header[2], p.unpack_statistics(header[3]))
         elif kind == p.CRASH:
@@ -294,7 +302,7 @@ class ProcessEngine:
     def _end(self, note: Note | None, complaint: str, statistics: Sequence[NodeStatistics]) -> None:
         self._finished = True
         self._failed = note is not None
-        self._answer = statistics
+        self._take_answer(statistics)
         self._host.finish_run(note, complaint, statistics)
 
     # ----------------------------------------------------------------------------------------------------------- ending
