@@ -225,11 +225,12 @@ _held: weakref.WeakSet[Run[Any]] = weakref.WeakSet()
 @atexit.register
 def _stop_held() -> None:
     """Stop what is held as the interpreter ends, as leaving ``with`` does: sources run their ``finally``, stages their ``close_method``."""
-    cores = [run._core for run in _held]
-    for core in cores:
-        core.abandon()  # all at once; only then wait for each
-    for core in cores:
-        core.stop()
+    held = list(_held)
+    for run in held:
+        run._core.abandon()  # all at once; only then wait for each
+    for run in held:
+        run._core.stop()
+        run._finalizer.detach()  # it would keep what stands in ``__main__`` until modules are gone that a __del__ needs
 
 
 async def aside(wait: Callable[..., Any], *args: Any, through: bool = False) -> Any:

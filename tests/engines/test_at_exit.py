@@ -79,3 +79,20 @@ def test_a_copy_of_the_process_that_ends_leaves_the_run_alone():
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.returncode) == (f"{sum(range(1000))}\n", 0), done.stderr
+
+
+@pytest.mark.parametrize(("engine", "method"), WAYS)
+def test_what_the_script_holds_beside_the_run_is_finalized_while_there_are_modules(engine, method):
+    """A ``__del__`` that needs one, as to remove a file, finds it."""
+    script = (
+        "import os\n"
+        "from olympipe_ng import Pipeline\n"
+        "class Folder:\n"
+        "    def __del__(self):\n"
+        "        os.write(1, b'removed\\n')\n"
+        "folder = Folder()\n"
+        f"run = Pipeline(range(3), engine={engine!r}{method and f', start_method={method!r}'}).task(abs).start()\n"
+        "print(list(run), flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[0, 1, 2]\nremoved\n", "")
