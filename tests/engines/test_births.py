@@ -246,7 +246,7 @@ def test_grandchildren_become_those_of_the_subreaper():
     pid = os.fork()
     if pid == 0:
         try:
-            children.be_subreaper()
+            children.be_supervisor()
             born = children.fork_grandchildren([end_with(3), end_with(4), end_with(5)])
             ends = [os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in born]
             os.write(writing, repr(ends).encode())

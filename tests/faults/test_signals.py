@@ -57,14 +57,37 @@ with Pipeline(endless, start_method=method).class_task(Slow, Slow.work, None, Sl
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_f31_sigterm_of_the_caller_leaves_nothing(tmp_path, method, number):
+@pytest.mark.parametrize("group", [False, True], ids=["caller", "group"])
+def test_f31_sigterm_of_the_caller_leaves_nothing(tmp_path, method, number, group):
     """The default disposition is kept, and everything goes with the caller."""
     with Script(tmp_path, LOOP, method) as script:
         script.line("ready")
-        os.kill(script.process.pid, number)
+        (os.killpg if group else os.kill)(script.process.pid, number)
         status, _, _ = script.end()
         assert not script.left()
     assert status == -number
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_f31_a_signal_to_the_whole_group_lets_a_caller_that_handles_it_finish(tmp_path, method, number):
+    """As ``timeout``, systemd and a terminal that closes send it: workers that die of it are replaced, and what was drawn is finished."""
+    code = WORK.replace("yield k", "drawn.append(k); yield k") + """
+drawn, came = [], []
+with pipeline.start() as run:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: run.drain())
+    say_when_running(run)
+    came += run
+print("finished", came == list(range(len(came))) and len(drawn) - len(came), flush=True)
+"""
+    with Script(tmp_path, code, method) as script:
+        script.line("ready")
+        os.killpg(script.process.pid, number)
+        assert script.line("finished") == "0"
+        status, _, errors = script.end()
+        assert not script.left()
+    assert status == 0, errors
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -15,7 +15,7 @@ from ...plan import EdgePlan, NodePlan, Plan, Role
 from ...transport.by_value import loads_graph
 from ...transport.wire import Channel
 from . import protocol as p
-from .children import OPEN, be_subreaper, die_with_parent, enter_child, fork_child, import_for_children, leave, name_process
+from .children import OPEN, be_supervisor, die_with_parent, enter_child, fork_child, import_for_children, leave, name_process
 from .poller import Poller
 from .starting import Settings, SpawnStarter, adopt_channel, fail_set_up, live_as_worker, prepare
 from .template import TemplateStarter
@@ -49,8 +49,7 @@ def supervisor(fd: int) -> None:
 
 
 def _live_as_supervisor(fd: int) -> int:
-    adopts = be_subreaper()
-    name_process("olympipe_ng")
+    adopts = be_supervisor()
     caller = adopt_channel(fd)
     OPEN.add(caller)
     message = caller.receive()

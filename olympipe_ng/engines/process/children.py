@@ -38,7 +38,8 @@ resource = lazy("resource")
 
 __all__ = [
     "OPEN",
-    "be_subreaper",
+    "be_mortal_again",
+    "be_supervisor",
     "die_with_parent",
     "enter_child",
     "executing",
@@ -61,6 +62,7 @@ TURN = 5.0  # seconds for an interpreter to be started, which takes some millise
 WARNS = sys.version_info >= (3, 12)  # of a fork beside threads
 BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork
 SIGNALS = [int(number) for number in signal.valid_signals()]
+GROUP = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # by timeout, systemd, a closing terminal
 CATCHABLE = {getattr(signal, name) for name in BLOCKED if hasattr(signal, name)}
 
 OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -228,6 +230,13 @@ def _reset_signals() -> None:
     _forget_children()
 
 
+def be_mortal_again() -> None:
+    """Undo in a worker what its supervisor has done to its signals."""
+    for number in GROUP:
+        if signal.getsignal(number) is _do_nothing:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _forget_children() -> None:
     """Tell nobody of children that end; ignored, which outlives an exec, they could not be waited for."""
     signal.set_wakeup_fd(-1)
@@ -235,7 +244,7 @@ def _forget_children() -> None:
 
 
 def _do_nothing(number: int, frame: Any) -> None:
-    """Take an interrupt that is meant for the caller."""
+    """Take a signal that is meant for the caller."""
 
 
 def leave(status: int) -> NoReturn:
@@ -273,7 +282,17 @@ def _watch_parent(parent: int) -> None:
     os._exit(1)
 
 
-def be_subreaper() -> bool:
+def be_supervisor() -> bool:
+    """Take a supervisor's name, and do nothing at signals that are sent to whole groups: the caller may want to finish its run, and if it
+    dies of them so will this. Say whether this process inherits the orphans of its children."""
+    name_process("olympipe_ng")
+    for number in GROUP:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _do_nothing)
+    return _be_subreaper()
+
+
+def _be_subreaper() -> bool:
     """Become the parent of what our children leave behind, so that it can be ended too; ``False`` where nobody can."""
     return not _prctl()(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

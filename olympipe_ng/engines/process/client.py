@@ -32,7 +32,7 @@ from ..contract import Delivered, Job
 from . import protocol as p
 from .blas import cap_threads, threads_of_run
 from .boot import pack_plan
-from .children import OPEN, be_subreaper, fork_child, import_for_children, name_process, starting
+from .children import OPEN, be_supervisor, fork_child, import_for_children, starting
 from .deaths import kill, wait_for
 from .depot import CALLER
 from .heap import kept_by_each
@@ -116,8 +116,7 @@ class ProcessEngine:
         starter = ForkStarter(job.specs, settings, stock)
 
         def body() -> int:
-            be_subreaper()
-            name_process("olympipe_ng")
+            be_supervisor()
             cap_threads(settings.blas_threads)
             OPEN.add(theirs)
             return supervise(theirs, job.plan, dict(job.specs), starter, caller)

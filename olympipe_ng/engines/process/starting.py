@@ -33,7 +33,7 @@ from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
-from .children import OPEN, die_with_parent, executing, fork_child, name_process, reseed
+from .children import OPEN, be_mortal_again, die_with_parent, executing, fork_child, name_process, reseed
 from .heap import find_malloc
 from .logs import handler_class, is_own_stream, relay
 from .worker import WorkerProcess
@@ -307,6 +307,7 @@ def fail_set_up(channel: Channel, node: int, error: BaseException) -> int:
 def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, settings: Settings, stock: Stock | None = None) -> int:
     """Be a worker, until told to stop; ``stock``: it inherited this, as the run's other processes did."""
     name_process(spec.plan.label)
+    be_mortal_again()
     reseed()
     if stock is None:
         _filter_warnings(settings)  # once more: the graph brought its modules
