@@ -8,6 +8,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from ..callables import is_async
+from ..deprecated import warn_user
 from ..errors import GraphError
 from ..graph import Source, declared_here
 
@@ -15,6 +16,7 @@ __all__ = ["make_source"]
 
 ACCEPTED = "an iterable, an iterator, an async iterable, an object with __len__ and __getitem__, or a function that returns one of those"
 FUNCTIONS = (FunctionType, MethodType, functools.partial)  # what else may be called is asked for nothing but its name
+ROWS = {"itertuples": "itertuples(index=False)", "iter_rows": "iter_rows(named=True)"}  # of pandas, of polars
 
 
 def make_source(data: Any) -> Source:
@@ -26,9 +28,21 @@ def make_source(data: Any) -> Source:
         raise GraphError(f"the source is a coroutine ({shown}): give an async generator (async def with yield), or what it returns")
     if not (callable(data) or any(getattr(type(data), name, None) for name in ("__iter__", "__aiter__", "__getitem__"))):
         raise GraphError(f"a source is {ACCEPTED}; got {shown}")
+    _warn_of_columns(data)
     name = _name(data)
     label = name if isinstance(name, str) and name.isidentifier() else "source"
     return Source(data, label, declared_at=declared_here())
+
+
+def _warn_of_columns(data: Any) -> None:
+    """Warn that a table is iterated as Python does it, which is seldom meant."""
+    call = next((ROWS[method] for method in ROWS if hasattr(type(data), method) and hasattr(type(data), "columns")), None)
+    if call is not None:
+        warn_user(
+            f"the items of a {type(data).__name__} are its columns (their names, in pandas), not its rows: for rows give a function that"
+            f" returns frame.{call}; for columns, list(frame)",
+            UserWarning,
+        )
 
 
 def _name(data: Any) -> Any:

@@ -71,3 +71,18 @@ def test_a_module_whose_path_begins_like_ours_is_the_users():
     names = {"numbers": numbers}
     exec(compile("\nbuilt = numbers.batch(2)", path, "exec"), names)
     assert names["built"].outlet.node.declared_at == f"{path}:2"
+
+
+def test_a_table_as_a_source_warns_that_its_items_are_columns():
+    """On the user's line, with what gives rows, which then come as they are; a Series and a list of columns are given item by item."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1, 2], "b": [3, 4]})
+    with pytest.warns(UserWarning, match=r"columns .*not its rows: .* returns frame.itertuples\(index=False\)") as caught:
+        columns = Pipeline(frame, engine="inline")
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows = Pipeline(lambda: frame.itertuples(index=False), start_method="fork").task(tuple)
+        assert Pipeline(frame["a"], engine="inline").wait_for_result() == [1, 2]
+        assert Pipeline(list(frame), engine="inline").wait_for_result() == columns.wait_for_result() == ["a", "b"]
+    assert rows.wait_for_result() == [(1, 3), (2, 4)]
