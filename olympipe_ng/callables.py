@@ -12,11 +12,14 @@ from __future__ import annotations
 import functools
 import inspect
 import reprlib
-from typing import Any
+from types import CoroutineType
+from typing import Any, TypeVar
 
 from .errors import GraphError
 
-__all__ = ["check_callable", "check_plain", "function_of", "is_async", "is_async_generator", "name_of"]
+__all__ = ["check_awaited", "check_callable", "check_plain", "function_of", "is_async", "is_async_generator", "name_of"]
+
+T = TypeVar("T")
 
 
 def function_of(fn: Any) -> Any:
@@ -54,6 +57,14 @@ def check_callable(what: str, fn: Any) -> None:
     """Raise ``GraphError`` unless ``fn`` can be called."""
     if not callable(fn):
         raise GraphError(f"{what} needs a callable, got {reprlib.repr(fn)}")
+
+
+def check_awaited(result: T) -> T:
+    """Return what a function gave; ``TypeError`` for a coroutine, which is true and runs nothing: a lambda or wrapper has hidden it."""
+    if isinstance(result, CoroutineType):
+        result.close()
+        raise TypeError("the function gave a coroutine, which nobody awaits: await it in an ``async def``")
+    return result
 
 
 def check_plain(what: str, fn: Any) -> None:

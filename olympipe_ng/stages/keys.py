@@ -9,6 +9,8 @@ from __future__ import annotations
 from numbers import Number
 from typing import Any
 
+from ..callables import check_awaited
+
 __all__ = ["same_key"]
 
 NAN = object()
@@ -16,10 +18,10 @@ PLAIN = frozenset({str, int, bytes, bool, type(None)})
 
 
 def same_key(key: Any) -> Any:
-    """Return what stands for ``key`` in a set or a dict."""
+    """Return what stands for ``key`` in a set or a dict; ``TypeError`` for a coroutine."""
     kind = type(key)
     if kind in PLAIN:  # nearly always
         return key
     if issubclass(kind, tuple) and kind.__eq__ is tuple.__eq__:
         return tuple(map(same_key, key))
-    return NAN if issubclass(kind, Number) and key != key else key
+    return NAN if issubclass(kind, Number) and key != key else check_awaited(key)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..callables import check_awaited
 from .contract import Arity, Context, ItemTransform
 from .functions import FunctionStage, applying
 
@@ -29,7 +30,7 @@ class Tap(FunctionStage):
         return applying(self._look_async if self.is_async else self._look)
 
     def _look(self, item: Any) -> bool:
-        self.fn(item)
+        check_awaited(self.fn(item))
         return True
 
     async def _look_async(self, item: Any) -> bool:

@@ -62,9 +62,9 @@ class _Seen(StreamTransform):
 
     def _is_new(self, item: Any) -> bool:
         key = item if self._key is None else self._key(item)
-        before = len(self._seen)
+        before, same = len(self._seen), same_key(key)
         try:
-            self._seen.add(same_key(key))
+            self._seen.add(same)
         except TypeError as error:
             what = "items, or key=" if self._key is None else "keys"
             raise TypeError(f"unique needs hashable {what}, got {type(key).__name__}") from error

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..callables import check_awaited
 from ..failures import Kind
 from ..scheduler.messages import Done
 from ..stages.contract import Arity, ItemTransform
@@ -250,7 +251,12 @@ def emitter(worker: StageWorker, ticket: TicketRun) -> Callable[[int, Any, Any],
 
 def _truth_of(apply: Callable[[Any], Any]) -> Callable[[Any], bool]:
     """Ask for the truth of a result where the user's function is called: that it has none is the function's failure."""
-    return lambda item: bool(apply(item))
+
+    def truth(item: Any) -> bool:
+        keep = apply(item)
+        return keep if keep is True or keep is False else bool(check_awaited(keep))
+
+    return truth
 
 
 def refused(worker: StageWorker, ticket: TicketRun, at: int, item: Any, result: Any, error: BaseException) -> Done | None:

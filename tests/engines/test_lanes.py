@@ -174,3 +174,23 @@ def test_an_asynchronous_explode_that_fails_half_way_fails_its_item(where):
     results = Pipeline([0, 1, 2, 0], **where).explode(halves, on_error="collect").wait_for_result()
     assert results == [7, 1, 1, 7]
     assert "ZeroDivisionError" in results.errors[0]
+
+
+async def later(x):
+    return False
+
+
+HIDDEN = {
+    "filter": lambda p: p.filter(lambda x: later(x)),
+    "tap": lambda p: p.tap(lambda x: later(x)),
+    "unique": lambda p: p.unique(lambda x: later(x)),
+    "bucket": lambda p: p.bucket(lambda x: later(x), 2),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+@each_engine
+def test_a_coroutine_that_a_lambda_hides_is_the_items_failure(where, kind):
+    """It is true and does nothing: as the answer of a filter it would keep everything, without a word."""
+    with pytest.raises(StageError, match=rf"'?{kind}'? .*item 0 0: TypeError: the function gave a coroutine, which nobody awaits"):
+        HIDDEN[kind](Pipeline(range(300), **where)).wait_for_result()
