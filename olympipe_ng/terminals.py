@@ -12,7 +12,8 @@
 # The overloads for tuples come first, on purpose: they know more.
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import reprlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from .building.base import Building, T_co, building
@@ -225,7 +226,13 @@ def _wait_for_all(pipelines: Sequence[Building[Any]], debug_graph: File | None) 
 def _listed(pipelines: Sequence[Building[Any]]) -> list[Building[Any]]:
     if isinstance(pipelines, Building):
         raise GraphError("give the pipelines to run in a list: one by itself would be iterated, and so run")
-    return list(pipelines)
+    if not isinstance(pipelines, Iterable):
+        raise GraphError(f"give the pipelines to run in a list, got {reprlib.repr(pipelines)}")
+    listed = list(pipelines)
+    for each in listed:
+        if not isinstance(each, Building):
+            raise GraphError(f"give pipelines to run, got {reprlib.repr(each)} among them")
+    return listed
 
 
 @building()

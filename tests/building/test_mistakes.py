@@ -66,7 +66,10 @@ MISTAKES = {
     "rejoin with itself": (lambda: numbers.rejoin(numbers.options()), "rejoin was given the same pipeline twice"),
     "zip with a list": (lambda: numbers.zip([1, 2]), "zip joins pipelines, got [1, 2]"),
     "zip with a list of pipelines": (lambda: numbers.zip([evens]), "give them one by one"),
-    "running with a list": (lambda: numbers.wait_for_results([[1]]), "joins pipelines, got [1]"),
+    "running with a list": (lambda: numbers.wait_for_results([[1]]), "give pipelines to run, got [1] among them"),
+    "running with a number": (lambda: numbers.wait_for_completion(5), "give the pipelines to run in a list, got 5"),
+    "running a number": (lambda: Pipeline.wait_for_all_results(5), "give the pipelines to run in a list, got 5"),
+    "starting with nothing of use": (lambda: numbers.start([evens, None]), "give pipelines to run, got None among them"),
     "joined pipelines of two engines": (
         lambda: numbers.zip(Pipeline([4], engine="thread")),
         "zip: these pipelines have different run options, engine='process' and engine='thread'",
