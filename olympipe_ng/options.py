@@ -9,7 +9,7 @@ Considered and refused: nineteen parameters on each of thirty methods.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -247,16 +247,16 @@ def stage_config(count: Count = 1, **options: Any) -> StageConfig:
 def run_config(options: Mapping[str, Any]) -> RunConfig:
     """Check what a pipeline was given, over its environment variables, over the defaults."""
     _check_names(RunConfig, options)
-    return RunConfig(**{**_environment(), **options})
+    return RunConfig(**{**_environment(options), **options})
 
 
-def _environment() -> dict[str, Any]:
-    """Read the options that environment variables give; a wrong one is blamed by the variable's name."""
+def _environment(given: Container[str]) -> dict[str, Any]:
+    """Read the options that environment variables give, and no argument; a wrong one is blamed by the variable's name."""
     values = {}
     for field in fields(RunConfig):
         variable = f"OLYMPIPE_NG_{field.name.upper()}"
         text = os.environ.get(variable)
-        if text is not None:
+        if text is not None and field.name not in given:
             values[field.name] = _parse(field.name, text)
             try:
                 RunConfig(**{field.name: values[field.name]})

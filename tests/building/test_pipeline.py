@@ -160,10 +160,12 @@ def test_every_option_has_an_environment_variable_that_an_argument_beats(monkeyp
     ],
 )
 def test_a_wrong_environment_variable_is_named(monkeypatch, name, text, complaint):
-    """What its option does not take is an error that names the variable."""
+    """What its option does not take is an error that names the variable; not where an argument beats it."""
     monkeypatch.setenv(f"OLYMPIPE_NG_{name}", text)
     with pytest.raises(GraphError, match=f"environment variable OLYMPIPE_NG_{name}='{text}': .*{complaint}"):
         Pipeline([1])
+    option = name.lower()
+    assert Pipeline([1], **{option: getattr(RunConfig(), option)})
 
 
 @pytest.mark.parametrize(("name", "option"), [("COPY_ITEMS", "copy_items"), ("ZERO_COPY", "zero_copy"), ("PROGRESS", "progress")])
