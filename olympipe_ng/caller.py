@@ -233,8 +233,8 @@ class Caller(Sinks):
     def pull(self, source: int, upto: int, hungry: bool) -> None:
         self.feeders[source].pull(upto, hungry=hungry)
 
-    def close_source(self, source: int) -> None:
-        self.feeders[source].close()
+    def close_source(self, source: int, drain: bool) -> None:
+        self.feeders[source].close(drain=drain)
 
     def draw(self) -> bool:
         return any(feeder.draw() for feeder in self.feeders.values())

@@ -4,6 +4,7 @@
     reader.take(n)              the next items that are there without waiting, at most n; none at the end
     reader.close()              runs a generator's ``finally``; on the same thread
     reader.interrupt()          from any thread: an async source stops waiting and ends (a blocking one cannot be stopped)
+    reader.drain()              likewise; where a run is inside, what that has drawn is still to be taken
 
 Items that were put back come first, and an error that was put back comes after them, where it stood.
 """
@@ -67,6 +68,11 @@ class Reader(Iterator[Any]):
 
     def interrupt(self) -> None:
         """Make an async source end where it waits; from any thread."""
+
+    def drain(self) -> bool:
+        """Interrupt; say whether what a run inside this source has drawn is still to be taken, which ends by itself then."""
+        self.interrupt()
+        return False
 
     def close(self) -> None:
         """Close what was opened."""

@@ -95,12 +95,13 @@ class _EpochsReader(Reader):
         self._begun = 0
         self._inner: Reader | None = None
         self._fruitful = True
-        self._interrupted = False
+        self._over = False  # nothing more is to be taken
+        self._draining = False  # nothing more is to be begun
         self._news: list[Any] = []  # of epochs that are over
         self._failed = 0  # in those
 
     def take(self, n: int) -> Sequence[Any]:
-        while not self._interrupted and self._open():
+        while self._open() and not self._over:
             assert self._inner is not None
             items = self._inner.take(n)
             if items:
@@ -118,10 +119,17 @@ class _EpochsReader(Reader):
         return self._failed + (self._inner.failed if self._inner is not None else 0)
 
     def interrupt(self) -> None:
-        self._interrupted = True
+        self._over = True
         inner = self._inner
         if inner is not None:
             inner.interrupt()
+
+    def drain(self) -> bool:
+        self._draining = True
+        inner = self._inner
+        if inner is not None and not inner.drain():
+            self._over = True
+        return not self._over
 
     def close(self) -> None:
         inner, self._inner = self._inner, None
@@ -141,9 +149,13 @@ class _EpochsReader(Reader):
             self._fruitful = False
             self._inner = self._epochs.open_epoch(self._begun)
             self._begun += 1
+            if self._draining:  # it came meanwhile
+                self.drain()
         return self._inner is not None
 
     def _has_more(self) -> bool:
+        if self._over or self._draining:
+            return False
         return self._fruitful if self._epochs.times is None else self._begun < self._epochs.times
 
 
@@ -171,6 +183,10 @@ class _RunReader(Reader):
 
     def interrupt(self) -> None:
         self._run.stop()
+
+    def drain(self) -> bool:
+        self._run.drain()
+        return True
 
     def close(self) -> None:
         self._run.stop()

@@ -182,7 +182,7 @@ class LocalDriver(Driver):
         self.host.pull(command.source, command.upto, command.hungry)
 
     def close_source(self, command: m.CloseSource) -> None:
-        self.host.close_source(command.source)
+        self.host.close_source(command.source, command.drain)
 
     def record(self, command: m.Record) -> None:
         self.host.record(command.note)

@@ -51,7 +51,7 @@ class Feeder:
     ) -> None:
         self.node = node
         self.upto = 0
-        self.closed = False
+        self.closed = False  # nothing more is drawn
         self.ended = False
         self.failed = 0  # items that were left out, and what failed in a run inside the source
         self._ordinal = ordinal
@@ -72,6 +72,7 @@ class Feeder:
         self._first = 0  # number of the first item in the encoder
         self._began = 0.0
         self._hungry = False
+        self._unwanted = False  # what was drawn, too
         self._reader: Reader | None = None
 
     # -------------------------------------------------------------------------------------------------------- asked to
@@ -218,7 +219,7 @@ class Feeder:
 
     def _end(self, note: Note | None) -> None:
         with self._lock:
-            if not self.closed:
+            if not self._unwanted:
                 self._ship()
             self._finish(note)
         self.close_reader()
@@ -259,13 +260,26 @@ class Feeder:
         self._send(Stop(self._note(error, Kind.INTERNAL)._replace(index=None, exception=None)))
         self.close_reader()
 
+    def close(self, *, drain: bool) -> None:
+        """Draw no more; ``drain``: what was drawn is wanted."""
+        if drain:
+            self.drain()
+        else:
+            self.interrupt()
+
     def interrupt(self) -> None:
         """Close as soon as the source yields; an async one at once."""
         with self._lock:
-            self.closed = True
+            self.closed = self._unwanted = True
         reader = self._reader  # once: its own thread may be closing it
         if reader is not None:
             reader.interrupt()
+
+    def drain(self) -> None:
+        """Close as ``interrupt`` does, but ship what was drawn; what was drawn in a run inside the source comes before that."""
+        reader = self._reader
+        if reader is None or not reader.drain():
+            self.closed = True
 
 
 class FeederHere:
@@ -287,8 +301,8 @@ class FeederHere:
             self.feeder.draw()
         return wanted
 
-    def close(self) -> None:
-        self.feeder.interrupt()
+    def close(self, *, drain: bool = False) -> None:
+        self.feeder.close(drain=drain)
 
     def join(self, seconds: float) -> bool:
         """Close the user's source, which yields to this thread."""
@@ -319,8 +333,8 @@ class FeederThread:
         """Draw nothing: the thread does."""
         return False
 
-    def close(self) -> None:
-        self.feeder.interrupt()
+    def close(self, *, drain: bool = False) -> None:
+        self.feeder.close(drain=drain)
         self._wake.set()
 
     def join(self, seconds: float) -> bool:

@@ -253,7 +253,7 @@ def _order(state: State, node: Node, worker: Worker, ticket: Ticket) -> Dispatch
 def pull(state: State, node: Node) -> None:
     """Let a source draw as far as its edges have room."""
     source = state.sources[node.number]
-    if state.paused or source.closed or source.ended:
+    if state.paused or source.ended:
         return
     edges = [edge for edge in state.outputs(node) if not edge.closed]
     if not edges:

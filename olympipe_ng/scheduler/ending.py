@@ -322,9 +322,10 @@ def _close_source(state: State, node: Node) -> None:
 
 def close_sources(state: State) -> None:
     """Draw no more; what was drawn is finished."""
-    for node in state.nodes:
-        if node.plan.role is Role.SOURCE:
-            _close_source(state, node)
+    for number, source in state.sources.items():
+        if not (source.draining or source.closed or source.ended):
+            source.draining = True
+            state.say(CloseSource(number, drain=True))
 
 
 def end_sink(state: State, node: Node) -> None:

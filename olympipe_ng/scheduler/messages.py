@@ -335,9 +335,14 @@ class Pull(NamedTuple):
 
 
 class CloseSource(NamedTuple):
-    """Draw no more and close the iterator; answered with ``SourceEnd``."""
+    """Draw no more and close the iterator; answered with ``SourceEnd``.
+
+    ``drain``: after all that was drawn; of a run inside the source that may be more than was asked for, and ``Pull`` goes on asking. Else
+    nobody wants any more of it; that may be said after the other.
+    """
 
     source: int
+    drain: bool = False
 
 
 class StartWorker(NamedTuple):

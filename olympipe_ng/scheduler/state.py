@@ -26,13 +26,14 @@ __all__ = ["SourceState", "State"]
 class SourceState:
     """How far a source was asked to draw, and how far it came."""
 
-    __slots__ = ("asked", "closed", "drawn", "ended", "failed", "told_hungry")
+    __slots__ = ("asked", "closed", "draining", "drawn", "ended", "failed", "told_hungry")
 
     def __init__(self) -> None:
         self.asked = 0
         self.drawn = 0
         self.failed = 0  # items that were left out, or failed in a run inside the source
         self.told_hungry = False
+        self.draining = False
         self.closed = False
         self.ended = False
 

@@ -159,17 +159,10 @@ def time_is_never_asked_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limits, "deadline", lambda state: None)
 
 
-@mutant("closed twice|was closed|hang|asked for more")
-def a_closed_source_is_pulled(patch: pytest.MonkeyPatch) -> None:
+@mutant("hang")
+def a_source_that_is_drained_is_not_pulled(patch: pytest.MonkeyPatch) -> None:
     pull = dealing.pull
-
-    def greedy(state: State, node: Node) -> None:
-        source = state.sources[node.number]
-        closed, source.closed = source.closed, False
-        pull(state, node)
-        source.closed = closed
-
-    patch.setattr(dealing, "pull", greedy)
+    patch.setattr(dealing, "pull", lambda state, node: None if state.sources[node.number].draining else pull(state, node))
 
 
 @mutant("lanes|unstarted|its bound is|recycl|hang")

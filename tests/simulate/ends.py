@@ -28,8 +28,9 @@ class Source:
         self.number = number
         self.habit = world.scenario.sources[number]
         self.edges = world.plan.nodes[number].outlets[0]
+        self.total = self.habit.total
         self.asked = self.drawn = self.shipped = 0
-        self.hungry = self.busy = self.closing = self.ended = False
+        self.hungry = self.busy = self.draining = self.closing = self.ended = False
 
     @property
     def at_work(self) -> bool:
@@ -52,11 +53,11 @@ class Source:
         self.busy = False
         if self.ended:
             return
-        world, rng, left = self.world, self.world.rng, self.habit.total - self.drawn
+        world, rng, left = self.world, self.world.rng, self.total - self.drawn
         count = min(left, rng.randint(1, max(1, self.asked - self.drawn)), self.asked - self.drawn)
         self.drawn += count
         world.watch.produce(self.edges, count)
-        if self.drawn == self.habit.total and (self.asked > self.drawn or rng.random() < 0.5):
+        if self.drawn == self.total and (self.asked > self.drawn or rng.random() < 0.5):
             self.end()
             return
         if self.drawn == self.asked or self.hungry or (not self.habit.lazy and rng.random() < 0.5):
@@ -83,14 +84,22 @@ class Source:
 
     def finish(self, note: Any) -> None:
         self.ended = True
-        self.world.facts.totals[self.number] = self.drawn
+        self.world.facts.totals[self.number] = self.shipped
         if note is not None:
             self.world.facts.raised.add(self.number)
-        self.world.tell(SourceEnd(self.number, self.drawn, note))
+        self.world.tell(SourceEnd(self.number, self.shipped, note))
+
+    def drain(self) -> None:
+        """Draw no more, or only what a run inside has drawn."""
+        if not self.ended:
+            inside = self.world.rng.randint(-20, 20)
+            self.total = min(self.total, self.drawn + max(0, inside))
+            if self.drawn == self.total:
+                self.ship()
+                self.finish(None)
 
     def close(self) -> None:
         if not self.ended:
-            self.ship()
             self.finish(None)
 
 

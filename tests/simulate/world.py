@@ -225,10 +225,11 @@ class World:
 
     def close_source(self, command: CloseSource) -> None:
         source = self.sources[command.source]
-        if source.closing:
+        if source.closing or (command.drain and source.draining):
             raise Violation(f"source {command.source} is closed twice")
-        source.closing = True
-        self.after(self.rng.random() * 0.01, source.close)
+        source.draining |= command.drain
+        source.closing |= not command.drain
+        self.after(self.rng.random() * 0.01, source.drain if command.drain else source.close)
 
     def deliver(self, command: Deliver) -> None:
         self.sinks[command.sink].deliver(command)

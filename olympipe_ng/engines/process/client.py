@@ -284,7 +284,7 @@ class ProcessEngine:
             self._open_sinks.discard(header[1])
             host.sink_end(header[1], p.unpack_note(header[2]))
         elif kind == p.CLOSE_SOURCE:
-            host.close_source(header[1])
+            host.close_source(*header[1:])
         elif kind == p.RECORD:
             host.record(p.unpack_note(header[1]))
         elif kind == p.WARN:

@@ -372,7 +372,7 @@ class Supervisor(Driver):
         self._tell((p.PULL, *command))
 
     def close_source(self, command: m.CloseSource) -> None:
-        self._tell((p.CLOSE_SOURCE, command.source))
+        self._tell((p.CLOSE_SOURCE, *command))
 
     def record(self, command: m.Record) -> None:
         self._tell((p.RECORD, p.pack_note(command.note)))
