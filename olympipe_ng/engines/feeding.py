@@ -96,9 +96,7 @@ class Feeder:
             self._end(None)
             return
         try:
-            if self._reader is None:
-                self._reader = open_source(self._source)
-            items = self._reader.take(min(FRAME_ITEMS, self.upto - self._kept - len(self._waiting)))
+            items = self._take(min(FRAME_ITEMS, self.upto - self._kept - len(self._waiting)))
         except self._catch() as error:  # the user's source raised, whatever it was: it must not take this thread down silently
             self._pass_on_news()
             with self._lock:
@@ -115,6 +113,16 @@ class Feeder:
             self.close_reader()
 
     # ---------------------------------------------------------------------------------------------------------- inside
+
+    def _take(self, n: int) -> Sequence[Any]:
+        """Take what is there; of a source that was closed while it was opened, when there was nothing to interrupt, nothing."""
+        if self._reader is None:
+            reader = open_source(self._source)
+            with self._lock:
+                self._reader = reader
+                if self.closed:
+                    return ()
+        return self._reader.take(n)
 
     def _pass_on_news(self) -> None:
         """Tell here what a run inside the source recorded, and how many items failed there."""
@@ -277,8 +285,10 @@ class Feeder:
 
     def drain(self) -> None:
         """Close as ``interrupt`` does, but ship what was drawn; what was drawn in a run inside the source comes before that."""
-        reader = self._reader
-        if reader is None or not reader.drain():
+        with self._lock:
+            reader = self._reader
+            self.closed |= reader is None
+        if reader is not None and not reader.drain():
             self.closed = True
 
 

@@ -1,13 +1,15 @@
-"""``run.drain()``: nothing more is drawn, and whatever was drawn comes out, wherever it was when that was said."""
+"""``run.drain()``: nothing more is drawn, and whatever was drawn comes out, wherever it was when that was said, or nowhere yet."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 
 import pytest
 
 from olympipe_ng import Pipeline
+from olympipe_ng import run as running
 from olympipe_ng.engines import feeding
 from olympipe_ng.engines.codecs import EncodedCodec
 from olympipe_ng.engines.feeding import Feeder, FeederThread
@@ -15,6 +17,7 @@ from olympipe_ng.graph import Source
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
 from olympipe_ng.scheduler import messages as m
 from olympipe_ng.scheduler.scheduler import Scheduler
+from olympipe_ng.sources import open_source
 from tests.engines.kinds import each_engine, in_threads
 
 TIMEOUT = 20
@@ -108,3 +111,73 @@ def test_a_source_that_is_drained_is_closed_where_nobody_wants_more():
     assert scheduler.handle(m.Drain(), 0.0) == [m.CloseSource(0, drain=True)]
     assert scheduler.handle(m.Drain(), 0.0) == []
     assert m.CloseSource(0) in scheduler.handle(m.Stop(), 0.0)
+
+
+async def wait_for_ever():
+    await asyncio.sleep(3600)
+    yield 1
+
+
+@in_threads
+def test_an_async_source_that_is_still_being_opened_is_drained(where, monkeypatch):
+    """The function that makes it takes its time, and the order comes before there is anything to interrupt."""
+    told, close = threading.Event(), FeederThread.close
+    monkeypatch.setattr(FeederThread, "close", lambda *given, **options: (close(*given, **options), told.set()))
+    connecting = threading.Event()
+
+    def connect():
+        connecting.set()
+        assert told.wait(TIMEOUT)
+        return wait_for_ever()
+
+    with Pipeline(connect, **where).task(abs).start() as run:
+        assert connecting.wait(TIMEOUT)
+        run.drain()
+        ending = threading.Thread(target=run.wait, daemon=True)
+        ending.start()
+        ending.join(TIMEOUT)
+        assert not ending.is_alive()
+
+
+@pytest.mark.parametrize("how", ["interrupt", "drain"])
+def test_of_a_source_that_is_closed_while_it_is_opened_nothing_is_drawn(how):
+    """What was opened is closed, and its first item never asked for."""
+    drawn, said = [], []
+
+    def source():
+        getattr(feeder, how)()
+        return (drawn.append(number) for number in itertools.count())
+
+    feeder = Feeder(0, 0, Source(source), EncodedCodec(), said.append, "raise")
+    feeder.pull(1, hungry=True)
+    feeder.draw()
+    assert (drawn, said) == ([], [m.SourceEnd(0, 0)])
+
+
+@pytest.mark.parametrize("how", ["interrupt", "drain"])
+def test_an_epoch_that_is_closed_while_it_is_opened_gives_nothing(how):
+    """Whether it is a source that is opened again or a run that is started."""
+    drawn = []
+
+    def numbers():
+        getattr(reader, how)()
+        return (drawn.append(number) for number in itertools.count())
+
+    reader = open_source(Pipeline(numbers).repeat().outlet.node.stage)
+    assert (reader.take(1), drawn) == ((), [])
+    reader.close()
+
+
+def test_a_run_that_is_stopped_while_it_is_started_for_an_epoch_is_stopped(monkeypatch):
+    """Nobody waits for its first item."""
+    start = running.start_run
+
+    def start_and_interrupt(*given, **options):
+        run = start(*given, **options)
+        reader.interrupt()
+        return run
+
+    monkeypatch.setattr(running, "start_run", start_and_interrupt)
+    reader = open_source(Pipeline(itertools.count, engine="thread").task(abs).repeat().outlet.node.stage)
+    assert reader.take(1) == ()
+    reader.close()
