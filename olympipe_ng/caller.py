@@ -135,7 +135,7 @@ class Caller(Sinks):
             first, self.stopping = not self.stopping, True
         try:
             if not self.finished and first:
-                self.engine.send(m.Stop())
+                self._order(m.Stop())
             patience = 0.0 if self.hurried else min(threading.TIMEOUT_MAX, STOP_SECONDS + self.config.close_timeout)
             self._until(lambda: self.finished, time.monotonic() + patience)
         except BaseException:  # a second Ctrl-C: wait for nothing any more
@@ -143,6 +143,17 @@ class Caller(Sinks):
             self.engine.close(0.0)
             raise
         self._clean_up()
+
+    def drain(self) -> None:
+        """Draw no more; what was drawn is finished."""
+        self._order(m.Drain())
+
+    def _order(self, order: m.Stop | m.Drain) -> None:
+        """Tell the scheduler; and the sources, where the thread that carries on the engine may be waiting in one of them."""
+        self.engine.send(order)
+        if not self.engine.threaded and not self.turns.mine:
+            for feeder in self.feeders.values():
+                feeder.close(drain=isinstance(order, m.Drain))
 
     def abandon(self) -> None:
         """End because nobody holds the run any more; must not wait, it may be called anywhere."""

@@ -162,7 +162,7 @@ class Run(Generic[T]):
         ...     run.drain()
         ...     drawn = list(run)
         """
-        self._core.engine.send(m.Drain())
+        self._core.drain()
 
     def pause(self) -> None:
         """Begin nothing new until ``resume``; what is in hand is finished.

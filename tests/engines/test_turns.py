@@ -190,6 +190,25 @@ def test_an_inline_run_that_waits_for_its_time_is_stopped_at_once():
         assert beside(lambda: first(items), stop) == [[], None]
 
 
+@pytest.mark.parametrize("how", ["stop", "drain"])
+def test_an_inline_run_that_waits_in_its_async_source_is_ended_at_once(how):
+    """Whoever carries it on cannot hear of it there: it is told to the source itself, as every other engine does."""
+    waiting = threading.Event()
+
+    async def source():
+        yield 1
+        waiting.set()
+        await asyncio.sleep(3600)
+
+    with Pipeline(source, engine="inline").start() as run:
+
+        def end():
+            assert waiting.wait(TIMEOUT)
+            getattr(run, how)()
+
+        assert beside(lambda: list(run), end) == [[1], None]
+
+
 def test_the_statistics_of_an_inline_run_are_read_from_another_thread():
     """They are those of one moment, between two steps of the thread that carries the run on."""
     ended = threading.Event()
