@@ -144,6 +144,12 @@ class Caller(Sinks):
             raise
         self._clean_up()
 
+    def interrupt(self) -> None:
+        """Begin the end, from any thread, and wait for nothing: whoever takes the items sees it through."""
+        self.stopping = True
+        if not self.finished and not self.inherited:
+            self._order(m.Stop())
+
     def drain(self) -> None:
         """Draw no more; what was drawn is finished."""
         self._order(m.Drain())

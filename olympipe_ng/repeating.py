@@ -182,7 +182,7 @@ class _RunReader(Reader):
         return failed
 
     def interrupt(self) -> None:
-        self._run.stop()
+        self._run._core.interrupt()
 
     def drain(self) -> bool:
         self._run.drain()
