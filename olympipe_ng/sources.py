@@ -5,12 +5,15 @@
     the source thread ──► open_source(source) ──► Reader: take(n), iterate, close, all on that thread; interrupt from any
 
 A re-iterable source is opened anew in every run. A one-shot iterator is handed out once: its ``Memory`` holds one ticket, and who finds it
-gone gets ``SourceConsumed``. ``peeked`` takes the ticket, looks at some items, and puts the reader back with those items before it.
+gone gets ``SourceConsumed``. So does who gives one to another pipeline when it was at its end, where that shows: of a generator, of what
+iterates a list or text, of ``map`` or ``zip`` around such. ``peeked`` takes the ticket, looks at some items, and puts the reader back with
+those items before it.
 
 Only what we opened ourselves is closed (an iterator that we asked for, what a callable returned), and the user's generators, which nobody
 could go on with; never the user's file.
 
-Considered and refused: deciding what is one-shot by calling ``iter`` (opening a source at build time may cost, and may fail).
+Considered and refused: deciding what is one-shot by calling ``iter`` (opening a source at build time may cost, and may fail);
+remembering which iterators were read to their end (a file is wound back, a cursor executed again, and both have items once more).
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from .readers import AsyncReader, IteratorReader, LoopReader, Reader, SliceReade
 __all__ = ["Opener", "hint", "on_loop", "open_source", "peeked", "under"]
 
 Awaiting = Callable[[Any], Reader]  # makes the reader of an async iterable: on which loop is for whoever opens it to say
+SEQUENTIAL = frozenset(map(type, map(iter, ([], (), "", "\u20ac", b""))))  # pickled with their place, but at their end
+AROUND_OTHERS = frozenset({map, filter, zip, enumerate})
 
 
 class Opener:
@@ -186,7 +191,12 @@ def _may_be_async(data: Any) -> bool:
 
 
 def _is_finished(data: Any) -> bool:
-    """Say whether it is a generator that is over; nothing else is asked, for it may have an answer to any name."""
+    """Say whether a one-shot has told before that it is at its end, and stays there: where that shows. No other kind is asked for
+    anything, for it may have an answer to any name."""
+    if type(data) in SEQUENTIAL:
+        return len(data.__reduce__()) == 2
+    if type(data) in AROUND_OTHERS:
+        return any(_has(each, "__next__") and _is_finished(each) for each in data.__reduce__()[1])
     frame = "gi_frame" if isinstance(data, Generator) else "ag_frame" if isinstance(data, AsyncGenerator) else ""
     return bool(frame) and getattr(data, frame, data) is None
 

@@ -149,6 +149,48 @@ def test_a_generator_that_was_used_up_elsewhere_is_no_empty_stream(end):
         open_source(make_source(generator))
 
 
+OF_ONE_END = {
+    "list": lambda: iter([1, 2]),
+    "tuple": lambda: iter((1, 2)),
+    "text": lambda: iter("ab"),
+    "wide text": lambda: iter("\u20ac\u20ac"),
+    "bytes": lambda: iter(b"ab"),
+    "map": lambda: map(str, iter([1, 2])),
+    "map of a generator": lambda: map(str, numbers()),
+    "filter": lambda: filter(None, [1, 2]),
+    "zip": lambda: zip(itertools.count(), [1, 2], strict=False),
+    "enumerate": lambda: enumerate([1, 2]),
+    "map of a filter": lambda: map(str, filter(None, [1, 2])),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_END)
+def test_an_iterator_that_was_at_its_end_is_no_empty_stream_in_another_pipeline(name):
+    """Where its end shows it is told as a generator's is; before that what is left of it may be had, be it nothing."""
+    iterator = OF_ONE_END[name]()
+    next(iterator)
+    assert len(read(make_source(iterator))) == len(list(OF_ONE_END[name]())) - 1
+    for again in (iterator, lambda: iterator):
+        with pytest.raises(SourceConsumed, match="already exhausted or closed"):
+            open_source(make_source(again))
+
+
+@pytest.mark.parametrize("nothing", ["", (), b"", []])
+def test_an_iterator_of_nothing_is_an_empty_stream(nothing):
+    """It is the first to be read to its end, also where another iterator is made of it."""
+    for make in (iter, enumerate, zip, lambda data: map(str, data), lambda data: filter(None, data)):
+        assert read(make_source(make(nothing))) == []
+        iterator = make(nothing)
+        assert read(make_source(lambda iterator=iterator: iterator)) == []
+
+
+def test_what_is_left_of_an_iterator_may_be_nothing():
+    """The header was taken from it, and there is no line below."""
+    lines = iter(["header"])
+    next(lines)
+    assert read(make_source(lines)) == []
+
+
 def test_a_function_that_returns_the_same_used_up_generator_is_no_empty_stream():
     """What a source function returns must be fresh in each run."""
     generator = numbers()
