@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import logging
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 
 import psutil
@@ -18,6 +21,7 @@ from olympipe_ng.engines.process import nursery
 from olympipe_ng.engines.process import protocol as p
 from tests.faults.helpers import Script, wait_until
 
+TIMEOUT = 20
 WAYS = {"start_method": "forkserver", "progress": False}
 
 
@@ -226,6 +230,25 @@ def test_a_failed_run_leaves_it_warm():
             assert run(abs, [-1]) == [1]
             warm = warm or warm_pid()
         assert warm_pid() == warm
+
+
+def test_a_run_that_nobody_holds_leaves_nothing_of_its_supervisor():
+    """Nobody is there to close it: whoever hears of its end sees to that, and not the end of what is kept."""
+    drawn = threading.Event()
+
+    def numbers():
+        for number in itertools.count():
+            drawn.set()
+            yield number
+
+    with olympipe_ng.keep_warm():
+        dropped = Pipeline(numbers, **WAYS).task(abs).start()
+        assert drawn.wait(TIMEOUT)
+        above = psutil.Process(warm_pid())
+        assert above.children()
+        del dropped
+        gc.collect()
+        wait_until(lambda: not above.children())
 
 
 def test_the_outermost_counts():

@@ -236,8 +236,7 @@ class ProcessEngine:
         if not self._finished:
             summary = f"the supervisor process (pid {self._pid}) died"
             self._end(Note(Kind.INTERNAL, summary=summary, hint="Was it killed? Its workers ended with it."), "", self._answer)
-        if self._birth is None:
-            self._reap()
+        self._reap()
 
     def _messages(self, channel: Channel) -> Iterator[Message]:
         """Give what the supervisor says until its socket ends, or it does: a child that another thread of the user's forked while this run
@@ -330,6 +329,7 @@ class ProcessEngine:
         pid = self._pid
         birth, self._birth = self._birth, None
         if birth is not None:
+            self._pid = 0  # reaped elsewhere, so that it may soon be another's: who closes the run meanwhile must not kill it
             birth.reap(() if self._failed else self._modules)
         elif self._process is not None:
             self._process.wait()
