@@ -163,7 +163,7 @@ class _Slices:
         apply, emit, catch, position, clock = self.apply, self.emit, self.catch, self.position, time.perf_counter
         try:
             inputs = self._load(items, lo, hi)
-        except catch():  # an item's own unpickling: whose it is is found one by one
+        except catch():  # an item's own unpickling: each is then loaded by itself, to find whose
             return lo, None
         for at, item in enumerate(inputs, lo):
             position.where = at
@@ -189,7 +189,7 @@ class _Slices:
         failure: BaseException | None = None
         try:
             inputs = self._load(items, lo, hi)
-        except self.catch():  # an item's own unpickling: whose it is is found one by one
+        except self.catch():  # an item's own unpickling: each is then loaded by itself, to find whose
             return lo, None
         position.where, position.done = lo, results  # an item's position is told by how many are done
         try:

@@ -26,7 +26,7 @@ from .spec import Codec, Encoding, StageSpec
 __all__ = ["Answers", "Catch", "Outputs", "TicketRun", "everything"]
 
 SHIP_SECONDS = 0.005  # after so long the finished part of a ticket is told: more delays its elders' readers, less costs messages
-CALM_SECONDS = 0.019  # the same where nobody has nothing to do until then: less than a frame, so that most are told of once
+CALM_SECONDS = 0.019  # the same where no worker is idle: less than a frame's work, so that most frames are told of once
 OUT_OF_PLACE = "outputs and items do not match: did a signal handler raise when the user's function had ended (an alarm that was left on)?"
 LANE_PACE = 5  # times that, where lanes share an interpreter: their tickets are longer, and each message costs all of them
 
