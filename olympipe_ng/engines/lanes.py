@@ -6,6 +6,7 @@ processes alike.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import os
 import queue
@@ -77,13 +78,13 @@ class LaneGroup:
         self._spawn(self._run_async if self.spec.stage.is_async else self._run_first)
 
     def dispatch(self, command: Dispatch) -> None:
-        if self.spec.plan.many:
-            self._grants[command.ticket] = queue.SimpleQueue()
         if self._loop is not None:
             self._async_grants[command.ticket] = asyncio.Queue()  # here, so that ``cancel`` finds it, however soon it comes
             self._loop.call_soon_threadsafe(self._begin, command)
-        else:
-            self._tickets.put(command)
+            return
+        if self.spec.plan.many:
+            self._grants[command.ticket] = queue.SimpleQueue()
+        self._tickets.put(command)
 
     def grant(self, command: Grant) -> None:
         if self._loop is not None:
@@ -92,12 +93,7 @@ class LaneGroup:
             self._grants[command.ticket].put(command.allowance)
 
     def cancel(self, command: Cancel) -> None:
-        self._cancelled.add(command.ticket)
-        waiting = self._grants.get(command.ticket)
-        if waiting is not None:
-            waiting.put(NOBODY)  # wakes a lane that waits for room; nobody wants what it gives
-        if self._loop is not None and command.ticket in self._async_grants:
-            self._loop.call_soon_threadsafe(self._async_grants[command.ticket].put_nowait, NOBODY)
+        self._drop(command.ticket)
 
     def stop(self) -> None:
         """Close and end, after the tickets in hand."""
@@ -112,8 +108,10 @@ class LaneGroup:
         self.stop()
 
     def leave(self) -> None:
-        """Hear no more from this worker, which was told to stop."""
+        """Hear no more from this worker, which was told to stop; nobody wants what it has in hand."""
         self._abandoned = True
+        for ticket in [*self._grants, *self._async_grants]:
+            self._drop(ticket)
 
     def look_in_hand(self) -> dict[int, range]:
         """Return the items that its lanes are at, by ticket."""
@@ -125,6 +123,16 @@ class LaneGroup:
         for thread in self.threads:
             thread.join(max(0.0, until - time.monotonic()))
         return [thread.name for thread in self.threads if thread.is_alive()]
+
+    def _drop(self, ticket: int) -> None:
+        """Begin a ticket no more, and wake the lane that waits for room for it, or will: nobody wants what it gives."""
+        self._cancelled.add(ticket)
+        waiting, on_loop = self._grants.get(ticket), self._async_grants.get(ticket)
+        if waiting is not None:
+            waiting.put(NOBODY)
+        if on_loop is not None and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # its loop ends at this moment, and needs no waking
+                self._loop.call_soon_threadsafe(on_loop.put_nowait, NOBODY)
 
     # ------------------------------------------------------------------------------------------------------- in the lanes
 
@@ -187,7 +195,7 @@ class LaneGroup:
 
     def _run_lane(self) -> None:
         while (command := self._tickets.get()) is not None:
-            if command.ticket in self._cancelled:
+            if self._abandoned or command.ticket in self._cancelled:
                 self._say(Done(self._worker, command.ticket, command.lo))
             else:
                 drive(self._core.run(command), self._told, self._room)
@@ -247,6 +255,7 @@ class LaneGroup:
             return
         if command.ticket in self._cancelled:
             del self._async_grants[command.ticket]
+            self._cancelled.discard(command.ticket)
             self._say(Done(self._worker, command.ticket, command.lo))
             return
         if len(self._tasks) >= self.spec.plan.lanes:
@@ -267,7 +276,6 @@ class LaneGroup:
     async def _run_ticket(self, command: Dispatch) -> None:
         await run_async(self._core, command, self._told, self._async_room)
         del self._async_grants[command.ticket]
-        self._grants.pop(command.ticket, None)
         self._cancelled.discard(command.ticket)
 
     async def _async_room(self, ticket: int) -> int:

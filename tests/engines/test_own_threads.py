@@ -10,6 +10,7 @@ import queue
 import signal
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -54,6 +55,31 @@ def test_what_is_for_a_thread_that_was_left_behind_is_for_nobody(name):
         engine = run._core.engine
         engine.kill_worker(m.KillWorker(1, Note(Kind.TIMEOUT)))
         getattr(engine, name)(AFTER_THE_KILL[name])
+
+
+def yields(let_go, x):
+    let_go.wait(TIMEOUT)
+    return itertools.count(x)
+
+
+async def yields_on_a_loop(let_go, x):
+    return yields(let_go, x)
+
+
+@pytest.mark.parametrize("stuck", [yields, yields_on_a_loop])
+def test_a_thread_that_was_left_behind_ends_when_the_function_returns(stuck):
+    """Also where what that returned is endless: nobody will give it room for more."""
+    before, let_go = set(threading.enumerate()), threading.Event()
+    try:
+        late = Pipeline([1], engine="thread").explode(partial(stuck, let_go), timeout=0.1, on_error="collect")
+        assert "timeout=0.1 s" in late.wait_for_result().errors[0]
+        left = set(threading.enumerate()) - before
+    finally:
+        let_go.set()
+    assert len(left) == 1
+    for thread in left:
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
 
 
 class LetGo(Feeder):
