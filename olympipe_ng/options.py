@@ -77,7 +77,8 @@ class StageOptions(CommonOptions, total=False):
     cannot be *loaded* is found where it is read, and what it was made of is gone by then: it is skipped, collected or raised.)
     ``max_failures``: how many are too many, a fraction if below 1. ``retries``, ``backoff``, ``max_backoff``, ``retry_on``: how often,
     after how many seconds, for what. ``timeout``: seconds for one item; of an ``explode``, until its next result. ``setup_timeout``: for
-    initializer and constructor. ``redeliver=False``: never call the function again for an item that a dead worker held.
+    initializer and constructor. (``inline`` has one thread, which waits for what is slow: only an ``async def`` is cut there, by
+    ``timeout``.) ``redeliver=False``: never call the function again for an item that a dead worker held.
 
     ``queue_size``: items that may wait before it. ``zero_copy``: read large arrays where they lie, read-only; a worker of one lane also
     gives them on from there, where it returns them as they are. ``blas_threads``: of each worker.

@@ -4,7 +4,7 @@
 
 One item a frame; a source is drawn only when there is nothing else to do, so items pass through the whole graph one after the other.
 The calling thread may be one of several that take from the run: then each has its turns (``turns``), and who sleeps in one is woken by
-what another says.
+what another says. Nobody could end what it is busy with: limits of time are none, but that of a coroutine, which its own loop ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import InternalError, PipelineError
+from ..plan import Plan
 from ..scheduler import messages as m
 from ..scheduler.statistics import NodeStatistics, take_statistics
 from .bench import Bench
@@ -33,7 +34,7 @@ class InlineEngine(LocalDriver):
     threaded = False
 
     def __init__(self, job: Job) -> None:
-        super().__init__(job)
+        super().__init__(job._replace(plan=_without_limits(job.plan)))
         self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
         self._context = contextvars.copy_context()
         self._bench = Bench(job.host.warn, in_caller)
@@ -119,9 +120,11 @@ class InlineEngine(LocalDriver):
     def stop_worker(self, command: m.StopWorker) -> None:
         self.events.append(self._bench.stop(command.worker))
 
-    def kill_worker(self, command: m.KillWorker) -> None:
-        """Do nothing: what runs in the calling thread cannot be killed, and has ended by the time this is asked."""
-
     def finish(self, command: m.Finish) -> None:
         self._finished = True
         self.host.finish_run(command.note, command.complaint, self.statistics())
+
+
+def _without_limits(plan: Plan) -> Plan:
+    """Have nothing called late: one worker waits while another works or is set up, and all have done so by the time that it is noticed."""
+    return plan._replace(nodes=tuple(node._replace(timeout=None, setup_timeout=None) for node in plan.nodes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -135,6 +136,19 @@ def test_inline_waits_for_what_is_slow():
     assert Pipeline(source, engine="inline").timeout(0.1).wait_for_result() == [1, 2]
     slow = Pipeline([0.2], engine="inline").task(time.sleep, timeout=0.1).wait_for_result()
     assert slow == [None]
+
+
+def test_inline_waits_for_set_ups_that_are_slow():
+    """They are made one after the other: ``setup_timeout`` counts neither those of other stages and workers nor one's own."""
+    slow = Pipeline([-1, -2], engine="inline", initializer=lambda: time.sleep(0.1)).task(abs)
+    assert slow.task(abs, setup_timeout=0.15).wait_for_result() == [1, 2]
+    assert slow.task(abs, count=2, setup_timeout=0.05).wait_for_result() == [1, 2]
+
+
+def test_inline_cancels_a_coroutine_that_is_late():
+    """It can: the loop of that coroutine runs in the one thread that there is."""
+    late = Pipeline([60], engine="inline").task(asyncio.sleep, timeout=0.1, on_error="collect").wait_for_result()
+    assert "took longer than timeout=0.1 s" in late.errors[0]
 
 
 @each_engine
