@@ -74,6 +74,7 @@ class NodePlan(NamedTuple):
     wants_marks: bool = False
     tells_settled: bool = False  # a stream transform that holds back what came before a mark, and says how far all is settled behind it
     passes_marks: bool = False  # a stream transform behind which all is settled that is settled before it
+    excuses_setup: bool = False  # no time counts for a stream transform while a stage before it is being set up
     ascends: bool = False  # its outputs come in the order of their origins, no two with the same: each settles what is below it
     retries: int = 0
     backoff: float = 0.0
@@ -245,6 +246,7 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         wants_marks=stage.wants_marks,
         tells_settled=stage.tells_settled,
         passes_marks=stage.passes_marks,
+        excuses_setup=stage.excuses_setup,
         retries=config.retries if own.retries is None else own.retries,
         backoff=own.backoff,
         max_backoff=own.max_backoff,

@@ -65,6 +65,8 @@ class Flows(Building[T_co]):
     def timeout(self, seconds: float, error: bool = False) -> Pipeline[T_co]:
         """End the stream when no item came for ``seconds``; time in which downstream was full does not count.
 
+        The time begins with each item. Before the first it begins when all stages upstream are set up; while one of them has no worker that
+        is (another takes the place of its only one) none counts.
         A warning and the report say after how many items it was cut; with ``error=True`` it is a ``StreamTimeout`` instead. (``inline`` has
         one thread, which waits for a source that is silent: nothing is cut there meanwhile.)
 

@@ -107,7 +107,10 @@ def _passing_mark(state: State, node: Node, mark: int) -> Ticket:
 def _stream_ticket(state: State, node: Node) -> Ticket | None:
     if node.status is Status.FLUSHING:
         return None  # its FLUSH ticket is on the way
-    if node.deadline is not None and node.deadline <= state.now and state.room(node) > 0:
+    if node.begins:
+        node.begins = False
+        return _verb(state, Verb.BEGIN, 0)
+    if node.deadline is not None and node.deadline <= state.now and not node.excused and state.room(node) > 0:
         node.deadline = None
         return _verb(state, Verb.TICK, 0)
     ports = node.ready

@@ -4,7 +4,8 @@
     look      ──► after every event: kill who is late, tell of a stall
 
 A stall is only told of, once until something moves again: the run goes on. The consumer's own pauses and a source that has nothing are no
-stall, for then no worker holds anything; nor are set-up and ``pause()``.
+stall, for then no worker holds anything; nor are set-up and ``pause()``. Nor does set-up count for a stage that waits for what comes
+through it (a ``timeout`` of the stream): its time begins when each stage before it has a worker that is ready.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def look(state: State, event: Event) -> None:
             state.touch(node)
         _end_late_items(state, node)
         _end_late_set_ups(state, node)
+        if node.plan.excuses_setup:
+            _excuse_set_ups(state, node)
 
 
 def deadline(state: State) -> float | None:
@@ -93,6 +96,14 @@ def _end_late_set_ups(state: State, node: Node) -> None:
 
 def _note(node: Node, worker: Worker, text: str) -> Note:
     return Note(Kind.TIMEOUT, f"{node.number} {node.plan.label!r}", summary=text, pid=worker.pid or None, node=node.number)
+
+
+def _excuse_set_ups(state: State, node: Node) -> None:
+    """Have no time count in which a stage before this one is being set up, and have it told when that is over."""
+    excused = any(before.is_setting_up for before in state.before[node.number])
+    if excused is not node.excused:
+        node.excused, node.begins = excused, not excused
+        state.touch(node)
 
 
 # ------------------------------------------------------------------------------------------------------------------- stall

@@ -94,6 +94,7 @@ class Verb(enum.IntEnum):
     FLUSH = 4  # StreamTransform.flush()
     JUDGE = 5  # the item [lo, lo + 1) failed as ``note`` says, not by raising: apply the stage's on_error to it
     GIVE_UP = 6  # ... without looking at it nor calling a function of the user's: workers died of that
+    BEGIN = 7  # StreamTransform.begin()
 
 
 JUDGEMENTS = frozenset({Verb.JUDGE, Verb.GIVE_UP})

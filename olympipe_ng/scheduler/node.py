@@ -200,6 +200,8 @@ class Node:
         self.settled = 0  # below this source index nothing more will come from a stream transform that tells it
         self.doomed = False  # an item failed for good, and waits for its elders to be committed
         self.deadline: float | None = None
+        self.excused = False  # a stage before it is being set up: its deadline does not count
+        self.begins = False  # that is over, and it is still to be told so
         self.next_port = 0
         self.ends_told: set[int] = set()
         self.marks = [0] * len(plan.inputs)  # by port: the last that it was told
@@ -215,6 +217,11 @@ class Node:
     @property
     def alive(self) -> bool:
         return self.status is Status.RUNNING or self.status is Status.FLUSHING
+
+    @property
+    def is_setting_up(self) -> bool:
+        """Say whether nothing can come of it because none of its workers is ready (yet, or again)."""
+        return self.alive and all(worker.status is not WorkerStatus.READY for worker in self.workers.values())
 
     @property
     def lanes(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from ..plan import Plan, Role
+from ..plan import NodePlan, Plan, Role
 from .edge import SOME, Edge
 from .ledger import Ledger
 from .messages import Command, Frame, Parcel, Release
@@ -66,6 +66,7 @@ class State:
         self.timed = [node for node in self.nodes if _is_timed(node)]
         self.joins = plan.joins
         self.kin = {node.number: _sources_of(plan, node.inputs) for node in plan.nodes if node.abreast}  # by port: what it stems from
+        self.before = {node.number: self._staffed_before(node) for node in plan.nodes if node.excuses_setup}
         self.grown: list[Edge] = []  # beyond their bounds, for a join whose arms are unequal
         self._numbers = 0
         self._dirty: list[int] = []  # a heap of negative numbers
@@ -141,6 +142,17 @@ class State:
 
     def producer(self, edge: Edge) -> Node:
         return self.nodes[edge.plan.producer]
+
+    def _staffed_before(self, plan: NodePlan) -> list[Node]:
+        """Return the stages before a node that workers of their own run."""
+        found: set[int] = set()
+        inputs = list(plan.inputs)
+        while inputs:
+            node = self.nodes[self.edges[inputs.pop()].plan.producer]
+            if node.number not in found:
+                found.add(node.number)
+                inputs.extend(node.plan.inputs)
+        return [self.nodes[number] for number in sorted(found) if self.nodes[number].plan.staffed]
 
     def room(self, node: Node, *, oldest: bool = False) -> int:
         """Count the outputs that every open edge of a node still has room for."""

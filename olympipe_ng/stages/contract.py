@@ -9,7 +9,7 @@ A running half has one of two shapes:
 
 * an **ItemTransform** has ``apply(item)`` and an ``Arity``. The worker loops over it, so that position, origin, seed, retry and
   time limit live in one place (``worker``);
-* a **StreamTransform** has ``process / end / tick / flush / close``. Each yields emissions ``(outlet, items, origins)``. It is a
+* a **StreamTransform** has ``process / end / begin / tick / flush / close``. Each yields emissions ``(outlet, items, origins)``. It is a
   generator, so the engine may pause between two emissions when there is no room: emit early, in pieces of moderate size.
 
 No sentinel travels: skipping is absence, ``None`` is an item like any other.
@@ -137,6 +137,10 @@ class StreamTransform:
         """Learn that ``port`` has ended."""
         return ()
 
+    def begin(self) -> Iterable[Emission]:
+        """Learn that what is before it has been set up, at the start or anew (only with ``Stage.excuses_setup``)."""
+        return ()
+
     def tick(self) -> Iterable[Emission]:
         """Act because ``deadline`` has come."""
         return ()
@@ -195,6 +199,8 @@ class Stage:
     """Takes its ports side by side, and is ``ready`` for those that its next output lacks: who fails behind the last row is not missed."""
     wants_marks: ClassVar[bool] = False
     """Cannot go on without marks: up to which origin each port is settled (``rejoin``). They are made where one is behind."""
+    excuses_setup: ClassVar[bool] = False
+    """What it waits for is not late while a stage before it is being set up: it has no ``tick`` meanwhile, and then ``begin``."""
     tells_settled: ClassVar[bool] = False
     """Holds back what came before a mark, but not for ever: it is given each ``mark``, and says itself what is ``settled`` behind it."""
 

@@ -1,6 +1,6 @@
 """``timeout``: end the stream when no item came for ``seconds``.
 
-    item ............ look .. cut       ``seconds`` after the last item, or after the start
+    item ............ look .. cut       ``seconds`` after the last item, or after the set-up of all that is before it
                        └─ grace ─┘
 
 Time in which downstream was full must not count, but then nothing is given to this stage, and its tick comes late, perhaps before the
@@ -39,6 +39,7 @@ class Timeout(Stage):
     timed: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
     passes_marks: ClassVar[bool] = True
+    excuses_setup: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +63,11 @@ class _Watch(StreamTransform):
 
     def setup(self) -> None:
         self._begin()
+
+    def begin(self) -> Iterable[Emission]:
+        if self._deadline is not None:
+            self._begin()
+        return ()
 
     def _begin(self) -> None:
         self._looked = False

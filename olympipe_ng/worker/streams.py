@@ -59,6 +59,7 @@ def _calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransform) -
     calls: dict[Verb, Call] = {
         Verb.MARK: lambda: transform.mark(dispatch.port, dispatch.mark),
         Verb.END: lambda: transform.end(dispatch.port),
+        Verb.BEGIN: transform.begin,
         Verb.TICK: transform.tick,
         Verb.FLUSH: transform.flush,
     }

@@ -220,6 +220,7 @@ class Flavour:
         if not kind.itemwise:
             own = not kind.hub  # user code: a worker, whose state dies with it
             plan = NodePlan(number, label, Role.STAGE, hub=kind.hub, stream=True, many=True, stateful=own)
+            plan = plan._replace(excuses_setup=kind is Kind.IDLE and rng.random() < 0.7)
             plan = plan._replace(abreast=kind is Kind.ZIP, wants_marks=kind is Kind.REJOIN, tells_settled=kind in TELLING)
             if not spec.fails:
                 return plan

@@ -1,7 +1,7 @@
 """The stream stages of a simulated run, item by item: what a model worker (or the hub) holds.
 
     process(port, items, origins) ─┐
-    mark, end, tick, flush        ─┴─► [(item, origin), ...]    then ready, done, deadline are asked
+    mark, end, begin, tick, flush ─┴─► [(item, origin), ...]    then ready, done, deadline are asked
 
 Written for themselves, not from ``oracle``, which computes the same with whole lists. ``fates`` collects what became of the input items
 that were not passed on, until the worker fetches it for the ledger.
@@ -50,6 +50,9 @@ class Stream:
 
     def end(self, port: int) -> Outputs:
         return NOTHING
+
+    def begin(self) -> Outputs:
+        raise AssertionError("only a stage that excuses set-ups is told of their end")
 
     def tick(self) -> Outputs:
         raise AssertionError("a tick for a stage without a deadline")
@@ -299,7 +302,13 @@ class Idle(Stream):
         self.last = self.now
         return super().process(port, items, origins)
 
+    def begin(self) -> Outputs:
+        self.last = self.now
+        return NOTHING
+
     def tick(self) -> Outputs:
+        if self.deadline is None or self.now < self.deadline:
+            raise AssertionError(f"a tick at {self.now}, before the deadline {self.deadline}")
         self.over = True
         return NOTHING
 

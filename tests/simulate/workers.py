@@ -284,7 +284,7 @@ class Model:
         elif order.verb is Verb.END:
             outputs = stream.end(order.port)
         else:
-            outputs = stream.tick() if order.verb is Verb.TICK else stream.flush()
+            outputs = {Verb.BEGIN: stream.begin, Verb.TICK: stream.tick, Verb.FLUSH: stream.flush}[order.verb]()
         hand.sequence, hand.given = [(0, item, origin) for item, origin in outputs], 0
         self.take_fates(hand, stream)
 

@@ -76,6 +76,21 @@ def test_time_within_an_emission_does_not_count() -> None:
     assert not drive.wait(0.9).transform.done
 
 
+def test_the_time_begins_when_all_before_it_is_set_up() -> None:
+    """Also where the set-up, of a worker that takes another's place, ended between the two ticks."""
+    drive = Drive(Timeout(1.0)).wait(0.97)
+    drive.take(drive.transform.begin())
+    assert not drive.wait(0.99).transform.done
+    assert drive.wait(0.02).transform.done
+
+
+def test_a_set_up_behind_the_end_or_the_cut_begins_nothing() -> None:
+    """Nothing more is waited for."""
+    for drive in (Drive(Timeout(1.0)).end(0), Drive(Timeout(1.0)).wait(2.0)):
+        drive.take(drive.transform.begin())
+        assert drive.transform.deadline is None
+
+
 def test_the_end_of_the_stream_is_no_timeout() -> None:
     """Nothing more is waited for."""
     drive = Drive(Timeout(1.0)).give("a").end(0)
