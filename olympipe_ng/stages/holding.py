@@ -44,8 +44,8 @@ class Waiting:
             self._parts.append((list(items), origins))
             self._count += len(items)
 
-    def peek(self, count: int) -> tuple[list[Any], Origins]:
-        """Return the oldest ``count`` items (or all there are), and leave them."""
+    def take(self, count: int) -> tuple[list[Any], Origins]:
+        """Return the oldest ``count`` items (or all there are), and forget them."""
         found: list[Any] = []
         origins = []
         lo = self._start
@@ -56,20 +56,14 @@ class Waiting:
             if len(found) >= count:
                 break
             lo = 0
+        self._drop(len(found))
         return found, Origins.concat(origins)
 
-    def drop(self, count: int) -> None:
-        """Forget the oldest ``count`` items."""
+    def _drop(self, count: int) -> None:
         self._count -= count
         self._start += count
         while self._parts and self._start >= len(self._parts[0][0]):
             self._start -= len(self._parts.popleft()[0])
-
-    def take(self, count: int) -> tuple[list[Any], Origins]:
-        """Return the oldest ``count`` items (or all there are), and forget them."""
-        taken = self.peek(count)
-        self.drop(len(taken[0]))
-        return taken
 
     def take_all(self) -> tuple[list[Any], Origins]:
         """Return all items, and forget them."""

@@ -10,14 +10,17 @@ Considered and refused: filling the last window (with what? ``None`` is data).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
 from ..checks import set_int
 from ..origins import Origins
 from .contract import Context, Emission, Fate, Stage, StreamTransform
-from .holding import Outbox, Waiting, batches_per_piece
+from .holding import Outbox, batches_per_piece
+from .trail import Trail
 
 __all__ = ["Window"]
 
@@ -45,13 +48,15 @@ class _Sliding(StreamTransform):
     def __init__(self, stage: Window, context: Context) -> None:
         self._stage = stage
         self._context = context
-        self._waiting = Waiting()
+        self._waiting: deque[Any] = deque()
+        self._trail = Trail()  # of what waits
         self._gap = 0  # items to come that belong to no window
         self._seen = 0  # of the waiting items, how many the last window had
         self._out = Outbox(batches_per_piece(stage.size))
 
     def process(self, port: int, items: Sequence[Any], origins: Origins) -> Iterable[Emission]:
-        self._waiting.put(items, origins)
+        self._waiting.extend(items)
+        self._trail.put(origins)
         self._leave_out()
         while len(self._waiting) >= self._stage.size:
             self._slide()
@@ -60,20 +65,28 @@ class _Sliding(StreamTransform):
 
     def _slide(self) -> None:
         size, step = self._stage.size, self._stage.step
-        items, origins = self._waiting.peek(size)
-        self._out.put(tuple(items), origins.joined())
-        self._waiting.drop(min(size, step))
+        self._out.put(tuple(islice(self._waiting, size)), self._trail.joined(size))
+        self._drop(min(size, step))
         self._seen, self._gap = max(0, size - step), max(0, step - size)
         self._leave_out()
 
     def _leave_out(self) -> None:
         if self._gap and self._waiting:
-            origins = self._waiting.take(self._gap)[1]
-            self._gap -= len(origins)
-            self._context.count(Fate.FILTERED, origins)
+            left_out = min(self._gap, len(self._waiting))
+            self._gap -= left_out
+            self._filter(left_out)
 
     def flush(self) -> Iterable[Emission]:
-        self._waiting.drop(self._seen)
+        self._drop(self._seen)
         if self._waiting:
-            self._context.count(Fate.FILTERED, self._waiting.take_all()[1])
+            self._filter(len(self._waiting))
         return ()
+
+    def _filter(self, count: int) -> None:
+        self._context.count(Fate.FILTERED, self._trail.first(count))
+        self._drop(count)
+
+    def _drop(self, count: int) -> None:
+        self._trail.drop(count)
+        for _ in range(count):
+            self._waiting.popleft()

@@ -11,7 +11,7 @@ import pytest
 from olympipe_ng import stages
 from olympipe_ng.stages.contract import Stage
 
-HELPERS = {"__init__", "cache", "contract", "fingerprint", "functions", "holding", "keys"}
+HELPERS = {"__init__", "cache", "contract", "fingerprint", "functions", "holding", "keys", "trail"}
 
 
 def test_each_file_is_a_kind_and_each_kind_a_file() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olympipe_ng.origins import Origins
 from olympipe_ng.stages import Window
 from olympipe_ng.stages.contract import Fate
 from tests.stages.driving import Drive, assert_cuts_do_not_matter, opaque_run, refused
@@ -30,6 +33,30 @@ def test_only_whole_windows_are_given() -> None:
     assert drive.items == [("a", "b", "c")]
     assert drive.counted(Fate.FILTERED) == [3]
     assert Drive(Window(3)).give("ab").finish().counted(Fate.FILTERED) == [0, 1]
+
+
+def calls_per_window(size: int, apart: int) -> float:
+    """Count the calls of Python functions for a window over items that came one by one, of which so many are apart in their source."""
+    calls, drive = 0, Drive(Window(size)).give(range(size))
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        for k in range(size, 2 * size):
+            list(drive.transform.process(0, [k], Origins.range(0, k * apart, 1)))
+    finally:
+        sys.setprofile(None)
+    return calls / size
+
+
+def test_a_window_over_what_a_filter_left_costs_no_more_calls_than_another() -> None:
+    """Nor does a large one cost more than a small one: its origin is not put together anew, item by item."""
+    usual = calls_per_window(20, 1)
+    assert calls_per_window(20, 2) < 1.5 * usual
+    assert calls_per_window(500, 2) < 1.5 * usual
 
 
 @given(streams(), cuts, st.integers(1, 4), st.integers(1, 6))
