@@ -106,8 +106,11 @@ class Objects(Building[T_co]):
         """Call ``instance.method(item)`` on one instance per worker: a model, a connection, whatever is dear to make.
 
         The instance is constructed in its worker, never pickled, and closed with ``close_method`` when the stream ends, fails or is
-        stopped; all three may be async. A worker that dies is replaced with a fresh instance and a warning: with ``stateful=True`` (the
-        instance accumulates) its death fails the run instead.
+        stopped; all three may be async. An item that a stop finds in hand has a second to end (a coroutine is cancelled after half of it,
+        and may clean up); beyond it the worker is killed, without ``close_method`` (a thread is left behind, and closes when it can).
+
+        A worker that dies is replaced with a fresh instance and a warning: with ``stateful=True`` (the instance accumulates) its death
+        fails the run instead.
 
         >>> class Scale:
         ...     def __init__(self, factor):

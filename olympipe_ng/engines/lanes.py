@@ -29,6 +29,7 @@ else:
 
 __all__ = ["LaneGroup"]
 
+LAST_SECONDS = 0.5  # of the driver's GRACE, for coroutines to end by themselves; more leaves less to clean up, less cuts more of them
 NO_THREADS = "The system gives no more threads: ask for fewer (threads=), or raise its limit (ulimit -u, a container's pids or memory)."
 
 
@@ -242,8 +243,13 @@ class LaneGroup:
             self._loop.close()
 
     async def _serve(self) -> None:
+        """Run tickets until told to stop. Nobody wants those in hand then: what does not end by itself is cancelled, and may clean up."""
         assert self._ending is not None
         await self._ending.wait()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_SECONDS)
+        for task in self._tasks:
+            task.cancel()
         while self._tasks or self._next:
             await asyncio.wait(self._tasks)
 
@@ -274,9 +280,11 @@ class LaneGroup:
             self._begin(self._next.popleft())
 
     async def _run_ticket(self, command: Dispatch) -> None:
-        await run_async(self._core, command, self._told, self._async_room)
-        del self._async_grants[command.ticket]
-        self._cancelled.discard(command.ticket)
+        try:
+            await run_async(self._core, command, self._told, self._async_room)
+        finally:
+            del self._async_grants[command.ticket]
+            self._cancelled.discard(command.ticket)
 
     async def _async_room(self, ticket: int) -> int:
         return await self._async_grants[ticket].get()

@@ -58,7 +58,7 @@ async def _run(worker: StageWorker, ticket: TicketRun, tell: Tell, room: Room) -
             return
         ticket.emitted = 0
         now = time.perf_counter()
-        if at + 1 < dispatch.hi and (ticket.is_due(now) or worker.worn()):
+        if at + 1 < dispatch.hi and (ticket.is_due(now) or worker.worn() or worker.cancelled(dispatch.ticket)):
             told = ship(worker, ticket, at + 1, now)
             tell(told)
             if told.finished:
@@ -85,9 +85,9 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
         finally:  # before what failed is told, with the time that it took
             ticket.function_took(time.perf_counter() - started)
     except _Late as late:
-        return ticket.failed(at, item, StageTimeout(str(late)), Kind.TIMEOUT)
+        return _failed(worker, ticket, at, item, StageTimeout(str(late)), Kind.TIMEOUT)
     except worker.catch() as error:  # the user's coroutine
-        return ticket.failed(at, item, error)
+        return _failed(worker, ticket, at, item, error)
     if arity is Arity.MANY:
         return await _emit_all(ticket, at, spread(worker, ticket, at, item, lambda: result), tell, room)
     try:
@@ -97,12 +97,26 @@ async def _one(worker: StageWorker, ticket: TicketRun, items: Any, at: int, tell
     return None
 
 
+def _failed(
+    worker: StageWorker, ticket: TicketRun, at: int, item: Any, error: BaseException, kind: str = Kind.RAISED
+) -> Done | None:
+    """Apply the stage's policy to an item that failed, unless nobody wants it any more: then it was cancelled in the middle."""
+    if worker.cancelled(ticket.dispatch.ticket):
+        return ticket.done(at, finished=True)
+    return ticket.failed(at, item, error, kind)
+
+
 async def _in_time(outcome: Awaitable[Any], limit: float | None) -> Any:
     """Await what the user's function gave, cancelling it when it takes longer than the stage's ``timeout``."""
     if limit is None:
         return await outcome
     task = asyncio.ensure_future(_outcome(outcome))
-    await asyncio.wait([task], timeout=limit)
+    try:
+        await asyncio.wait([task], timeout=limit)
+    except asyncio.CancelledError:  # nobody wants it any more: how long it may clean up is its worker's affair
+        task.cancel()
+        await asyncio.wait([task])
+        raise
     if not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=CANCEL_SECONDS)
