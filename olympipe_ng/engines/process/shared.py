@@ -55,9 +55,9 @@ class SharedMemory:
     def put(self, data: Buffer) -> BufferRef | None:
         """Say where ``data`` lie from now on.
 
-        In a process of one thread, what was lent goes on as it lies, and what is large waits for its segment. Not in one of several: another
-        thread could report a view as gone before this one has sent the frame that refers to it; and waiting here for an answer could be
-        waiting for the thread that listens, while it waits for this one to write.
+        In a process of one thread, what was lent goes on as it lies, and what is large waits for its segment. Not where there are several:
+        another could report a view as gone before this one has sent the frame that refers to it; and to wait here for an answer could be
+        to wait for the thread that listens, while it waits for this one to write.
         """
         self._hear()
         if self._arena is None:
