@@ -57,15 +57,17 @@ def test_a_limit_right_behind_a_source_that_then_blocks_ends_the_run(where, agai
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_a_stop_right_behind_the_start_is_heard(method):
-    """It may be read together with the graph; a source that gives nothing sends no other word behind it."""
+@pytest.mark.parametrize("staffed", [True, False], ids=["a worker", "no worker"])
+def test_a_stop_right_behind_the_start_is_heard(method, staffed):
+    """It may be read together with the graph; a source that gives nothing sends no other word behind it, nor do workers that are not."""
     let_go = threading.Event()
 
     def source():
         let_go.wait(TIMEOUT)
         yield 1
 
-    with Pipeline(source, start_method=method, close_timeout=TIMEOUT).task(abs).start() as run:
+    numbers = Pipeline(source, start_method=method, close_timeout=TIMEOUT)
+    with (numbers.task(abs) if staffed else numbers).start() as run:
         began = time.monotonic()
         run.stop()
         took = time.monotonic() - began

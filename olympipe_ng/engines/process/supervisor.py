@@ -71,6 +71,7 @@ class Supervisor(Driver):
         """Serve until the run is over or the caller is gone."""
         self.begin()
         self._from_caller(0)  # what came together with the graph, and was read with it
+        self.turn()
         self._flush()
         while (not self.scheduler.finished or self._caller.pending) and time.monotonic() < self._until:
             self._wait()
