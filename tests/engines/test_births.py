@@ -46,6 +46,20 @@ def look(seen):
 
 
 @pytest.mark.skipif(not os.path.isdir(FDS), reason="descriptors are listed in /proc")
+def test_a_fork_that_is_refused_at_once_leaves_no_descriptor(monkeypatch):
+    """Who asks is refused again and again, as long as the system has no room."""
+
+    def refuse():
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(children, "_fork_quietly", refuse)
+    before = os.listdir(FDS)
+    with pytest.raises(OSError, match="no more processes"):
+        children.fork_grandchildren([end_with(0)])
+    assert os.listdir(FDS) == before
+
+
+@pytest.mark.skipif(not os.path.isdir(FDS), reason="descriptors are listed in /proc")
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_a_worker_holds_no_socket_of_another_process(method):
     """Else that one's end would be hidden by whoever holds its socket too."""

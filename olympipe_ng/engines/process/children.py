@@ -140,9 +140,12 @@ def fork_grandchildren(bodies: Sequence[Callable[[], int]]) -> list[int]:
         child = _fork_quietly()
         if child == 0:
             _fork_again(bodies, blocked, reading, writing)
+    except OSError:  # there is no room for another process
+        os.close(reading)
+        raise
     finally:
+        os.close(writing)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    os.close(writing)
     with open(reading, "rb") as answers:
         pids = [pid for (pid,) in PID.iter_unpack(answers.read())]
     wait_for(child)  # unless the user's modules ignore SIGCHLD, or wait for whoever ends
