@@ -18,10 +18,9 @@ import psutil
 import pytest
 
 from olympipe_ng import GraphError, InternalError, Pipeline, StageTimeout, WorkerDied, keep_warm
-from olympipe_ng.engines.process import children, client, starting
+from olympipe_ng.engines.process import children, client, record, starting
 from olympipe_ng.engines.process.deaths import death_note
 from olympipe_ng.engines.process.poller import Poller
-from olympipe_ng.engines.process.record import WorkerRecord
 from olympipe_ng.transport.wire import channel_pair
 
 TIMEOUT = 20
@@ -316,9 +315,24 @@ def test_a_worker_whose_end_was_told_to_somebody_else_did_not_exit_with_0():
     if pid == 0:
         os._exit(7)
     os.waitpid(pid, 0)
-    worker = WorkerRecord(1, 1, mine, pid, 1)
+    worker = record.WorkerRecord(1, 1, mine, pid, 1)
     mine.close()
     theirs.close()
     assert worker.reap()
     assert worker.status is None
     assert "told somebody else" in str(death_note(pid, worker.status, worker.peak, "").summary)
+
+
+def test_a_worker_that_takes_its_time_to_die_is_looked_at_again_later(monkeypatch):
+    """The kernel may be busy with its memory: until it is through there is nothing to look at, and the supervisor sleeps."""
+    mine, theirs = channel_pair()
+    pid, kills = os.getpid(), []
+    monkeypatch.setattr(record, "kill", kills.append)
+    monkeypatch.setattr(record.os, "wait4", lambda pid, options: (0, 0, None))
+    worker = record.WorkerRecord(1, 1, mine, pid, 1)
+    worker.lost_at = time.monotonic() - 1
+    assert not worker.reap()
+    assert kills == [pid]
+    assert worker.alarm > time.monotonic()
+    mine.close()
+    theirs.close()

@@ -35,7 +35,7 @@ class WorkerRecord:
         self.said_gone = False
         self.kill_at: float | None = None
         self.late_note: Note | None = None  # it was killed for this
-        self.lost_at: float | None = None  # its socket has ended
+        self.lost_at: float | None = None  # its socket has ended, or it was killed for that
         self.in_hand = 0  # tickets
         self._lanes = lanes
 
@@ -67,7 +67,9 @@ class WorkerRecord:
                 self.reaped = True
                 return True
             if pid == 0:
-                if self.lost_at is not None and time.monotonic() > self.lost_at + DEATH_WAIT:
+                now = time.monotonic()
+                if self.lost_at is not None and now > self.lost_at + DEATH_WAIT:
+                    self.lost_at = now  # it may take the kernel a while: the next look is as far away as the first
                     self.kill()
                 return False
             self.reaped, self.status, self.peak = True, status, peak_of(usage)
