@@ -65,7 +65,7 @@ class State:
         self.random = random.Random(plan.seed)
         self.timed = [node for node in self.nodes if _is_timed(node)]
         self.joins = plan.joins
-        self.kin = {node.number: _sources_of(plan, node.inputs) for node in plan.nodes if node.abreast}  # by port: what it stems from
+        self.kin = {node.number: _sources_of(plan, node) for node in plan.nodes if node.abreast}  # by port: what it stems from
         self.before = {node.number: self._staffed_before(node) for node in plan.nodes if node.excuses_setup}
         self.grown: list[Edge] = []  # beyond their bounds, for a join whose arms are unequal
         self._numbers = 0
@@ -145,14 +145,8 @@ class State:
 
     def _staffed_before(self, plan: NodePlan) -> list[Node]:
         """Return the stages before a node that workers of their own run."""
-        found: set[int] = set()
-        inputs = list(plan.inputs)
-        while inputs:
-            node = self.nodes[self.edges[inputs.pop()].plan.producer]
-            if node.number not in found:
-                found.add(node.number)
-                inputs.extend(node.plan.inputs)
-        return [self.nodes[number] for number in sorted(found) if self.nodes[number].plan.staffed]
+        before = sorted(_upstream(self.plan, plan.inputs))
+        return [self.nodes[number] for number in before if self.nodes[number].plan.staffed]
 
     def room(self, node: Node, *, oldest: bool = False) -> int:
         """Count the outputs that every open edge of a node still has room for."""
@@ -210,13 +204,21 @@ class State:
                 self._set_capacity(edge)
 
 
-def _sources_of(plan: Plan, edges: Sequence[int]) -> list[frozenset[int]]:
-    """Return the sources that each of these edges stems from."""
-    found: dict[int, frozenset[int]] = {}
-    for node in plan.nodes:  # producers come before consumers
-        stems = [found[plan.edges[number].producer] for number in node.inputs]
-        found[node.number] = frozenset().union(*stems) if stems else frozenset([node.number])
-    return [found[plan.edges[number].producer] for number in edges]
+def _sources_of(plan: Plan, node: NodePlan) -> list[frozenset[int]]:
+    """Return, by port, the sources that a node stems from."""
+    return [frozenset(number for number in _upstream(plan, [edge]) if not plan.nodes[number].inputs) for edge in node.inputs]
+
+
+def _upstream(plan: Plan, edges: Sequence[int]) -> set[int]:
+    """Return the nodes that these edges stem from."""
+    found: set[int] = set()
+    waiting = list(edges)
+    while waiting:
+        number = plan.edges[waiting.pop()].producer
+        if number not in found:
+            found.add(number)
+            waiting.extend(plan.nodes[number].inputs)
+    return found
 
 
 def _is_timed(node: Node) -> bool:

@@ -12,9 +12,8 @@ Considered and refused: fewer spans than ``MOST_SPANS`` for windows that overlap
 from __future__ import annotations
 
 from bisect import bisect_right
-from operator import itemgetter
 
-from ..origins import MOST_SPANS, Origin, Origins, Run, Span
+from ..origins import MOST_SPANS, Hull, Origin, Origins, Run, Span
 
 __all__ = ["Trail"]
 
@@ -76,7 +75,11 @@ class Trail:
         source, start, stop = spans[-1]
         if stop != last[-1][2]:
             spans[-1] = (source, start, last[-1][2])
-        return tuple(spans) if len(spans) <= MOST_SPANS else _hull(spans)
+        if len(spans) <= MOST_SPANS:
+            return tuple(spans)
+        hull = Hull()
+        hull.add(Origins.of([tuple(spans)]))
+        return hull.origin()
 
     def _add_row(self, run: Run) -> None:
         """Add items that follow each other without a gap."""
@@ -120,12 +123,3 @@ class Trail:
                 break
             parts.append(Origins([run.cut(max(lo - begin, 0), min(hi - begin, run.count))]))
         return Origins.concat(parts)
-
-
-def _hull(spans: list[Span]) -> Origin:
-    """Return one span a source, from the first index to the last."""
-    hull = []
-    for source in dict.fromkeys(map(itemgetter(0), spans)):
-        theirs = [span for span in spans if span[0] == source]
-        hull.append((source, min(map(itemgetter(1), theirs)), max(map(itemgetter(2), theirs))))
-    return tuple(hull)
