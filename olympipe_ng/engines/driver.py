@@ -1,6 +1,7 @@
 """The loop that every engine turns: events to the scheduler, its commands to those who carry them out.
 
-    events ──► Scheduler.handle ──► commands ──table──► methods of the engine ──► more events, when they come at once
+    events ──► Scheduler.handle ──► commands ──table──┬─► the hub: workers that run at once ──► more events
+                                                      └─► the engine: workers of its own, and the caller
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..plan import Plan
+from ..plan import NodePlan, Plan
 from ..scheduler import messages as m
 from ..scheduler.scheduler import Scheduler
 from ..transport.encoding import BufferRef, Encoded
 from ..transport.spill import Spool
+from ..worker import Catch, Codec, StageSpec, everything
 from .bench import Bench
-from .codecs import HubCodec
+from .codecs import EncodedCodec, HubCodec, ObjectCodec
 from .contract import Delivered, Job
 
 __all__ = ["GRACE", "Driver"]
@@ -26,21 +28,24 @@ GRACE = 1.0  # seconds for the item in hand when a worker is no longer wanted; m
 
 
 class Driver:
-    """Carries out what concerns the hub and the caller; subclasses carry out what concerns workers."""
+    """Carries out what concerns the hub; subclasses carry out what concerns other workers and the caller."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, specs: Mapping[int, StageSpec], catch: Catch = everything) -> None:
         self.scheduler = Scheduler(plan)
+        self.specs = specs  # of the hub's stages at least
+        self.hub = Bench(lambda text: self.warn(m.Warn(text)), catch)
+        self._at_hub: set[int] = set()  # workers
         self.events: deque[m.Event] = deque()
         self.spool = Spool()
         self.read_block: Callable[[BufferRef], bytes] = _refuse  # where there is shared memory: what lies in it,
         self.let_go: Callable[[Encoded], None] = _nothing  # and that a payload does not need it any more
         self._spools = True
         self._table: dict[type, Callable[[Any], None]] = {
-            m.Dispatch: self.dispatch,
-            m.Grant: self.grant,
-            m.Cancel: self.cancel,
-            m.StartWorker: self.start_worker,
-            m.StopWorker: self.stop_worker,
+            m.Dispatch: self._dispatch,
+            m.Grant: self._grant,
+            m.Cancel: self._cancel,
+            m.StartWorker: self._start_worker,
+            m.StopWorker: self._stop_worker,
             m.KillWorker: self.kill_worker,
             m.Deliver: self.deliver,
             m.SinkEnd: self.sink_end,
@@ -94,7 +99,53 @@ class Driver:
         else:
             self.let_go(payload)
 
-    # each engine says how
+    # ------------------------------------------------------------------------------------------------------------ the hub
+
+    def _start_worker(self, command: m.StartWorker) -> None:
+        if self.runs_at_once(self.scheduler.state.nodes[command.node].plan):
+            spec = self.specs[command.node]
+            self._at_hub.add(command.worker)
+            self.events.append(self.hub.start(command, spec, self.codec_of(spec)))
+        else:
+            self.start_worker(command)
+
+    def _dispatch(self, command: m.Dispatch) -> None:
+        if command.worker in self._at_hub:
+            self.take(self.hub.dispatch(command))
+        else:
+            self.dispatch(command)
+
+    def _grant(self, command: m.Grant) -> None:
+        if command.worker in self._at_hub:
+            self.take(self.hub.grant(command))
+        else:
+            self.grant(command)
+
+    def _cancel(self, command: m.Cancel) -> None:
+        if command.worker in self._at_hub:
+            self.take(self.hub.cancel(command.worker, command.ticket))
+        else:
+            self.cancel(command)
+
+    def _stop_worker(self, command: m.StopWorker) -> None:
+        if command.worker in self._at_hub:
+            self.events.append(self.hub.stop(command.worker))
+        else:
+            self.stop_worker(command)
+
+    def take(self, events: list[m.Event]) -> None:
+        """Take what the hub says."""
+        self.events.extend(events)
+
+    def runs_at_once(self, node: NodePlan) -> bool:
+        """Say whether a stage has its workers in the hub."""
+        return node.hub
+
+    # ------------------------------------------------------------------------------------------------ each engine says how
+
+    def codec_of(self, spec: StageSpec) -> Codec:
+        """Return what reads and writes the payloads of a stage in the hub."""
+        raise NotImplementedError
 
     def dispatch(self, command: m.Dispatch) -> None:
         raise NotImplementedError
@@ -148,24 +199,20 @@ def _nothing(payload: Encoded) -> None:
 
 
 class LocalDriver(Driver):
-    """A driver in the caller's process: speaks to the host directly, runs the hub's stages at once."""
+    """A driver in the caller's process: speaks to the host directly."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job.plan)
+    def __init__(self, job: Job, catch: Catch = everything) -> None:
+        super().__init__(job.plan, job.specs, catch)
         self.job = job
         self.host = job.host
-        self.hub = Bench(job.host.warn)
-        self.hub_workers: set[int] = set()
+        self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
 
     def gather(self) -> None:
         """Change nothing: a result is handed on without a process being woken."""
 
-    def hub_codec(self) -> Any:
-        return HubCodec()
-
-    def start_hub_worker(self, command: m.StartWorker) -> None:
-        self.hub_workers.add(command.worker)
-        self.events.append(self.hub.start(command, self.job.specs[command.node], self.hub_codec()))
+    def codec_of(self, spec: StageSpec) -> Codec:
+        codec: Codec = HubCodec() if spec.plan.hub and self.job.config.copy_items else self.codec
+        return codec
 
     def deliver(self, command: m.Deliver) -> None:
         frame, lo, hi = command.frame, command.lo, command.hi

@@ -14,14 +14,11 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from ..errors import InternalError, PipelineError
-from ..plan import Plan
+from ..plan import NodePlan, Plan
 from ..scheduler import messages as m
 from ..scheduler.statistics import NodeStatistics, take_statistics
-from .bench import Bench
-from .codecs import EncodedCodec, HubCodec, ObjectCodec
 from .contract import Job, in_caller
 from .driver import LocalDriver
 
@@ -34,17 +31,14 @@ class InlineEngine(LocalDriver):
     threaded = False
 
     def __init__(self, job: Job) -> None:
-        super().__init__(job._replace(plan=_without_limits(job.plan)))
-        self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
+        super().__init__(job._replace(plan=_without_limits(job.plan)), in_caller)
         self._context = contextvars.copy_context()
-        self._bench = Bench(job.host.warn, in_caller)
-        self.hub = self._bench
         self._finished = False
         self._sleeps = False
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be rung in a signal handler, too
 
-    def hub_codec(self) -> Any:
-        return HubCodec() if self.job.config.copy_items else self.codec
+    def runs_at_once(self, node: NodePlan) -> bool:
+        return True
 
     def start(self) -> None:
         self._context.run(self.begin)
@@ -97,28 +91,9 @@ class InlineEngine(LocalDriver):
     def close(self, seconds: float) -> list[str]:
         while not self._finished and not self.scheduler.finished and (self.events or self.remaining() is not None):
             self.wait()
-        self._bench.close()
+        self.hub.close()
         self.spool.close()
         return []
-
-    # -------------------------------------------------------------------------------------------------------- commands
-
-    def start_worker(self, command: m.StartWorker) -> None:
-        spec = self.job.specs[command.node]
-        codec = self.hub_codec() if spec.plan.hub else self.codec
-        self.events.append(self._bench.start(command, spec, codec))
-
-    def dispatch(self, command: m.Dispatch) -> None:
-        self.events.extend(self._bench.dispatch(command))
-
-    def grant(self, command: m.Grant) -> None:
-        self.events.extend(self._bench.grant(command))
-
-    def cancel(self, command: m.Cancel) -> None:
-        self.events.extend(self._bench.cancel(command.worker, command.ticket))
-
-    def stop_worker(self, command: m.StopWorker) -> None:
-        self.events.append(self._bench.stop(command.worker))
 
     def finish(self, command: m.Finish) -> None:
         self._finished = True

@@ -18,12 +18,11 @@ import time
 import traceback
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..failures import Kind, Note
 from ..scheduler import messages as m
 from ..scheduler.statistics import NodeStatistics, take_statistics
-from .codecs import EncodedCodec, HubCodec, ObjectCodec
 from .contract import Job
 from .driver import GRACE, LocalDriver
 from .lanes import LaneGroup
@@ -50,16 +49,12 @@ class ThreadEngine(LocalDriver):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
         self._inbox: queue.SimpleQueue[m.Event | _Question | _Closing] = queue.SimpleQueue()
         self._groups: dict[int, LaneGroup] = {}
         self._left: list[LaneGroup] = []
         self._leave_at: dict[int, float] = {}  # who was told to stop, and when it is left behind if it has not
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._loop,), name="olympipe_ng scheduler", daemon=True)
-
-    def hub_codec(self) -> Any:
-        return HubCodec() if self.job.config.copy_items else self.codec
 
     def start(self) -> None:
         self._thread.start()
@@ -151,38 +146,27 @@ class ThreadEngine(LocalDriver):
     # -------------------------------------------------------------------------------------------------------- commands
 
     def start_worker(self, command: m.StartWorker) -> None:
-        spec = self.job.specs[command.node]
-        if spec.plan.hub:
-            self.start_hub_worker(command)
-            return
         tell = self._inbox.put
         closing = partial(tell, _Closing(command.worker))
+        spec = self.specs[command.node]
         group = LaneGroup(command.worker, spec, command.number, self.codec, tell, self.host.warn, closing=closing)
         self._groups[command.worker] = group
         group.start()
 
     def dispatch(self, command: m.Dispatch) -> None:
-        if command.worker in self.hub_workers:
-            self.events.extend(self.hub.dispatch(command))
-        elif command.worker in self._groups:
+        if command.worker in self._groups:
             self._groups[command.worker].dispatch(command)
 
     def grant(self, command: m.Grant) -> None:
-        if command.worker in self.hub_workers:
-            self.events.extend(self.hub.grant(command))
-        elif command.worker in self._groups:
+        if command.worker in self._groups:
             self._groups[command.worker].grant(command)
 
     def cancel(self, command: m.Cancel) -> None:
-        if command.worker in self.hub_workers:
-            self.events.extend(self.hub.cancel(command.worker, command.ticket))
-        elif command.worker in self._groups:
+        if command.worker in self._groups:
             self._groups[command.worker].cancel(command)
 
     def stop_worker(self, command: m.StopWorker) -> None:
-        if command.worker in self.hub_workers:
-            self.events.append(self.hub.stop(command.worker))
-        elif command.worker in self._groups:
+        if command.worker in self._groups:
             patience = GRACE + (0.0 if command.abandon else self.scheduler.state.plan.close_timeout)
             self._leave_at[command.worker] = time.monotonic() + patience
             self._groups[command.worker].stop()

@@ -19,8 +19,7 @@ from ...plan import Plan
 from ...scheduler import messages as m
 from ...scheduler.statistics import take_statistics
 from ...transport.wire import Channel
-from ...worker import StageSpec
-from ..bench import Bench
+from ...worker import Codec, StageSpec
 from ..codecs import HubCodec
 from ..driver import GRACE, Driver
 from . import protocol as p
@@ -42,15 +41,12 @@ class Supervisor(Driver):
     """Carries out a run with processes."""
 
     def __init__(self, caller: Channel, plan: Plan, specs: dict[int, StageSpec], starter: Starter, caller_pid: int) -> None:
-        super().__init__(plan)
+        super().__init__(plan, specs)
         self._caller = caller
         self._outbox = Outbox(caller)
-        self._specs = specs
         self._starter = starter
         self._poller = Poller()
         self._workers: dict[int, WorkerRecord] = {}
-        self._hub = Bench(lambda text: self._tell((p.WARN, text)))
-        self._hub_workers: set[int] = set()
         self._definitions: dict[str, bytes] = {}  # classes that travel by value
         self._grace = GRACE
         self._until = math.inf  # when everything is ended, whatever it is at
@@ -78,7 +74,7 @@ class Supervisor(Driver):
             self._kill_overdue()
             self.turn()
             self._flush()
-        self._hub.close()
+        self.hub.close()
         self.kill_all()
 
     def _flush(self) -> None:
@@ -284,13 +280,8 @@ class Supervisor(Driver):
     # -------------------------------------------------------------------------------------------------------- commands
 
     def start_worker(self, command: m.StartWorker) -> None:
-        spec = self.scheduler.state.nodes[command.node].plan
-        if spec.hub:
-            self._hub_workers.add(command.worker)
-            self.events.append(self._hub.start(command, self._specs[command.node], HubCodec(self._depot.lease)))
-            return
         channel, pid = self._starter.start(command.worker, command.node, command.number)
-        worker = WorkerRecord(command.worker, command.node, channel, pid, spec.lanes)
+        worker = WorkerRecord(command.worker, command.node, channel, pid, self.scheduler.state.nodes[command.node].plan.lanes)
         self._workers[command.worker] = worker
         self._poller.watch(channel.fileno(), lambda mask: self._from_worker(worker))
         if pid is not None:
@@ -305,9 +296,7 @@ class Supervisor(Driver):
             worker.channel.queue((p.STOP,))
 
     def dispatch(self, command: m.Dispatch) -> None:
-        if command.worker in self._hub_workers:
-            self._from_hub(self._hub.dispatch(command))
-        elif command.worker in self._workers:
+        if command.worker in self._workers:
             worker = self._workers[command.worker]
             if command.frame is not None:
                 self._depot.before(command.worker, worker.channel, command.frame.payload)
@@ -316,7 +305,10 @@ class Supervisor(Driver):
                 self._poller.flush((worker.channel,))
             worker.in_hand += 1
 
-    def _from_hub(self, events: list[m.Event]) -> None:
+    def codec_of(self, spec: StageSpec) -> Codec:
+        return HubCodec(self._depot.lease)
+
+    def take(self, events: list[m.Event]) -> None:
         for event in events:
             if isinstance(event, m.Done):
                 self._hold_outputs(event)
@@ -328,21 +320,14 @@ class Supervisor(Driver):
             self._depot.hold(parcel.payload)
 
     def grant(self, command: m.Grant) -> None:
-        if command.worker in self._hub_workers:
-            self._from_hub(self._hub.grant(command))
-        elif command.worker in self._workers:
+        if command.worker in self._workers:
             self._workers[command.worker].channel.queue((p.GRANT, command.ticket, command.allowance))
 
     def cancel(self, command: m.Cancel) -> None:
-        if command.worker in self._hub_workers:
-            self._from_hub(self._hub.cancel(command.worker, command.ticket))
-        elif command.worker in self._workers:
+        if command.worker in self._workers:
             self._workers[command.worker].channel.queue((p.CANCEL, command.ticket))
 
     def stop_worker(self, command: m.StopWorker) -> None:
-        if command.worker in self._hub_workers:
-            self.events.append(self._hub.stop(command.worker))
-            return
         worker = self._workers.get(command.worker)
         if worker is not None:
             worker.told_to_stop = True
