@@ -107,28 +107,22 @@ def fail_node(state: State, node: Node, note: Any) -> None:
         return
     if node.alive:
         node.status = Status.FAILED
-        _let_go(state, node)
-        _close_inputs(state, node)
+        _withdraw(state, node)
         _end_outputs(state, node, note)
 
 
-def _cancel_branch(state: State, node: Node) -> None:
-    """End a node because nobody reads it any more, and all that only it reads."""
-    if node.alive and node.plan.role is not Role.SINK:
-        _cancel_node(state, node)
-        _close_inputs(state, node)
-
-
 def _cancel_node(state: State, node: Node) -> None:
-    node.status = Status.CANCELLED
-    _let_go(state, node)
-    for edge in state.outputs(node):
-        edge.ended = True
+    """End a node because nobody reads it any more."""
+    if node.alive and node.plan.role is not Role.SINK:
+        node.status = Status.CANCELLED
+        _withdraw(state, node)
+        for edge in state.outputs(node):
+            edge.ended = True
 
 
-def _let_go(state: State, node: Node) -> None:
-    """Drop what a node has in hand, and have nothing new begun or drawn."""
+def _withdraw(state: State, node: Node) -> None:
     _drop_tickets(state, node)
+    _close_inputs(state, node)
     _stop_workers(state, node, abandon=True)
     if node.plan.role is Role.SOURCE:
         _close_source(state, node)
@@ -151,8 +145,19 @@ def _close_inputs(state: State, node: Node) -> None:
         producer = state.producer(edge)
         state.touch(producer)
         if producer.alive and all(other.closed for other in state.outputs(producer)):
-            _cancel_node(state, producer)
-            edges.extend(state.inputs(producer))
+            producer_inputs = state.inputs(producer)
+            _cancel_node_shallow(state, producer)
+            edges.extend(producer_inputs)
+
+
+def _cancel_node_shallow(state: State, node: Node) -> None:
+    node.status = Status.CANCELLED
+    _drop_tickets(state, node)
+    _stop_workers(state, node, abandon=True)
+    for edge in state.outputs(node):
+        edge.ended = True
+    if node.plan.role is Role.SOURCE:
+        _close_source(state, node)
 
 
 def _close_edge(state: State, edge: Edge) -> None:
@@ -354,7 +359,7 @@ def stop(state: State) -> None:
             state.say(SinkEnd(node.number, state.note))
             _close_inputs(state, node)
     for node in state.nodes:
-        _cancel_branch(state, node)
+        _cancel_node(state, node)
         _stop_workers(state, node, abandon=True)
 
 
@@ -363,7 +368,8 @@ def check_finished(state: State) -> None:
     if state.finished or any(node.alive for node in state.sinks):
         return
     for node in state.nodes:
-        _cancel_branch(state, node)
+        if node.alive:
+            _cancel_node(state, node)
         _stop_workers(state, node, abandon=False)
     if state.workers:
         return
