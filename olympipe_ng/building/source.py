@@ -21,13 +21,14 @@ ROWS = {"itertuples": "itertuples(index=False)", "iter_rows": "iter_rows(named=T
 
 def make_source(data: Any) -> Source:
     """Describe ``data`` as a source; ``GraphError`` for what cannot be one."""
-    shown = reprlib.repr(data)
     if isinstance(data, str):
+        shown = reprlib.repr(data)
         raise GraphError(f"the source is the string {shown}, whose items would be its letters: did you mean [{shown}]?")
     if hasattr(type(data), "__await__") or (isinstance(data, FUNCTIONS) and is_async(data)):
-        raise GraphError(f"the source is a coroutine ({shown}): give an async generator (async def with yield), or what it returns")
+        what = f"a coroutine ({reprlib.repr(data)})"
+        raise GraphError(f"the source is {what}: give an async generator (async def with yield), or what it returns")
     if not (callable(data) or any(getattr(type(data), name, None) for name in ("__iter__", "__aiter__", "__getitem__"))):
-        raise GraphError(f"a source is {ACCEPTED}; got {shown}")
+        raise GraphError(f"a source is {ACCEPTED}; got {reprlib.repr(data)}")
     _warn_of_columns(data)
     name = _name(data)
     label = name if isinstance(name, str) and name.isidentifier() else "source"

@@ -238,7 +238,8 @@ def test_a_function_that_returns_nothing_to_iterate_is_named(returned):
 
 
 def test_nothing_is_called_or_iterated_when_the_pipeline_is_built():
-    """A source is touched by a run, not by ``Pipeline(...)``."""
+    """A source is touched by a run, not by ``Pipeline(...)``; nor is its text asked for, which may query a database, or not exist."""
+    shown = []
 
     class Untouchable:
         def __iter__(self):
@@ -247,7 +248,13 @@ def test_nothing_is_called_or_iterated_when_the_pipeline_is_built():
         def __call__(self):
             raise AssertionError("called")
 
+        def __repr__(self):
+            shown.append(self)
+            return "a query"
+
     make_source(Untouchable())
+    make_source([Untouchable(), 10**5000])  # an integer too long to be written
+    assert not shown
 
 
 def test_a_function_gives_the_source_its_name():
