@@ -177,3 +177,37 @@ def test_a_record_arrives_though_its_level_and_name_are_members_of_enumerations(
     found = [(record.name, record.levelno, record.getMessage()) for record in caplog.records if record.name == "mine.own"]
     assert found == [("mine.own", 25, "enumerated"), ("mine.own", 25, "of NumPy's")]
     assert not capfd.readouterr().err
+
+
+def log_with_extras(x):
+    given = {"request": x, "rate": np.float32(0.5), "tags": ["a", Level.NOTICE], "more": {Name.MINE: np.int64(3)}, "thing": Bare()}
+    logging.getLogger("mine.own").warning("of a request", extra=given)
+    return x
+
+
+class Bare:
+    def __str__(self):
+        return "a bare thing"
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_what_a_record_was_given_beside_its_text_arrives(caplog, method):
+    """``extra=``, on which formats rely; what is no plain data as its text."""
+    Pipeline([7], start_method=method).task(log_with_extras).wait_for_completion()
+    (record,) = [record for record in caplog.records if record.name == "mine.own"]
+    assert (record.request, record.rate, record.tags, record.more) == (7, 0.5, ["a", 25], {"mine.own": 3})
+    assert record.thing == "a bare thing"
+    assert record.process != os.getpid()
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_records_are_of_the_callers_own_kind(caplog, monkeypatch, method):
+    """``logging.setLogRecordFactory`` holds for those of workers, too: what it adds may be in the caller's format."""
+
+    class Own(logging.LogRecord):
+        host = "this one"
+
+    caplog.set_level(1)
+    monkeypatch.setattr(logging, "_logRecordFactory", Own)
+    Pipeline([7], start_method=method).task(log_in_odd_classes).wait_for_completion()
+    assert [record.host for record in caplog.records if record.name == "mine.own"] == ["this one"] * 2

@@ -25,12 +25,16 @@ from ...worker.notes import summarise
 from . import protocol as p
 
 logging = lazy("logging")
+numbers = lazy("numbers")
 
 __all__ = ["LogDesk", "handler_class", "is_own_stream", "relay", "say_directly"]
 
 DESK = 10_000  # records that may wait; more holds more memory behind a slow handler, less drops sooner
 CLOSE_SECONDS = 1.0  # for what waits at the end of a run
 LINE = 1 << 16  # characters of a line that never ends, before they are passed on
+PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
+TOLD = "name msg args levelname levelno pathname filename module lineno funcName exc_info exc_text stack_info"
+ELSEWHERE = frozenset(TOLD.split())  # of a record's attributes: they travel by themselves, or are made of others
 
 Send = Callable[..., object]
 
@@ -110,19 +114,27 @@ def handler_class() -> Any:
 
 
 def plain_record(record: Any) -> tuple[Any, ...]:
-    """Return the parts of a record that every handler of the caller may ask for, as plain data."""
+    """Return the parts of a record that every handler of the caller may ask for, as plain data; what ``extra=`` gave it among them."""
     text = record.getMessage()
     failure = record.exc_text or (logging.Formatter().formatException(record.exc_info) if record.exc_info else None)
-    attributes = {"created": record.created, "msecs": record.msecs, "process": record.process, "thread": record.thread}
-    attributes |= {"processName": _plain(record.processName), "threadName": _plain(record.threadName)}
-    attributes |= {"exc_text": failure, "relativeCreated": record.relativeCreated}
+    attributes = {name: _plain(value) for name, value in vars(record).items() if name not in ELSEWHERE} | {"exc_text": failure}
     name, level = _plain(record.name), int.__int__(record.levelno)
     return name, level, record.pathname, record.lineno, _plain(text), record.funcName, record.stack_info, attributes
 
 
-def _plain(text: Any) -> Any:
-    """Return a text of a class of its own (a member of an enumeration, one of NumPy's) as Python's."""
-    return str.__str__(text) if isinstance(text, str) else text
+def _plain(value: Any) -> Any:
+    """Return a value of a record as plain data: numbers and texts of a class of their own (a member of an enumeration, one of NumPy's) as
+    Python's, and what is neither as its text."""
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if kind is dict:
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    if kind in (list, tuple):
+        return kind(map(_plain, value))
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else str.__str__(value if isinstance(value, str) else str(value))
 
 
 class LineStream(io.TextIOBase):
@@ -262,7 +274,7 @@ class LogDesk:
 
 def _handle(plain: tuple[Any, ...]) -> None:
     name, level, path, line, text, function, stack, attributes = plain
-    record = logging.LogRecord(name, level, path, line, text, None, None, function, stack)
+    record = logging.getLogRecordFactory()(name, level, path, line, text, None, None, function, stack)
     record.__dict__.update(attributes)
     logger = logging.getLogger(name)
     if logger.isEnabledFor(level):
