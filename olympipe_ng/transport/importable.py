@@ -2,6 +2,8 @@
 
 * Its module is found there: by the finders of a fresh interpreter with the same ``sys.path``, at the same file.
   ``__main__`` never is: nobody runs it again.
+  Nor is a module that is being imported while it runs a pipeline: whoever imported it would run that again, and so would their workers.
+  (And pickle waits for its import to be through, on the thread of the source for ever.)
 * And the module's own path leads to this very object, which a local class, a lambda or a replaced function does not.
 * Forks of one process also have the modules that it had loaded, and what its ``__main__`` held: the ``Stock`` taken before the first fork.
 
@@ -60,7 +62,8 @@ class Importable:
             return False
         known = self._modules.get(name)
         if known is None:
-            known = self._modules[name] = self._stock.modules.get(name) == id(module) or _found_elsewhere(name, module)
+            there = self._stock.modules.get(name) == id(module) or _found_elsewhere(name, module)
+            known = self._modules[name] = there and not _is_being_imported(name)
         return known
 
     def found(self) -> list[str]:
@@ -73,6 +76,13 @@ def _follow(module: ModuleType, path: str) -> Any:
     for name in path.split("."):
         found = getattr(found, name, None)
     return found
+
+
+def _is_being_imported(name: str) -> bool:
+    """Tell whether this module, or a package that it is in, is at its first lines still."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    parent = name.rpartition(".")[0]
+    return bool(getattr(spec, "_initializing", False)) or (parent != "" and _is_being_imported(parent))
 
 
 def _found_elsewhere(name: str, module: ModuleType) -> bool:

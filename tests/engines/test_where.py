@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT = 120
 
 
-def run(command, method="auto", stdin=None, folder=ROOT):
+def run(command, method="auto", stdin=None, folder=ROOT, **variables):
     """Run a command to its end; return what it printed, fail with what it complained of."""
-    environment = {**os.environ, "METHOD": method, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "METHOD": method, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **variables}
     done = subprocess.run(command, input=stdin, env=environment, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
@@ -81,6 +81,32 @@ def test_a_module_that_workers_cannot_import(method, tmp_path):
         print("all well")
     """
     assert run([sys.executable, "-c", textwrap.dedent(script)], method) == "all well\n"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("method", [*METHODS, "thread"])
+def test_a_module_that_runs_a_pipeline_while_it_is_imported(method, threads, tmp_path):
+    """It is imported once: neither do workers import it, and run its pipeline again, nor does a thread wait for its import's end."""
+    module = """
+        import os
+        from olympipe_ng import Pipeline
+
+        print("imported")
+
+        class Thing:
+            def __init__(self, n): self.n = n
+
+        def grow(thing): return Thing(thing.n + 1)
+
+        method = os.environ["METHOD"]
+        options = {"engine": "thread"} if method == "thread" else {"start_method": method}
+        came = Pipeline([Thing(1), Thing(2)], **options).task(grow, threads=int(os.environ["THREADS"])).wait_for_result()
+        assert [type(each) is Thing and each.n for each in came] == [2, 3]
+    """
+    (tmp_path / "within").mkdir()
+    (tmp_path / "within" / "__init__.py").write_text("from . import module")
+    (tmp_path / "within" / "module.py").write_text(textwrap.dedent(module))
+    assert run([sys.executable, "-c", "import within"], method, folder=tmp_path, THREADS=str(threads)) == "imported\n"
 
 
 @pytest.mark.parametrize("method", METHODS)
