@@ -53,11 +53,12 @@ class _Cached(ItemTransform):
     def __init__(self, stage: CachedTask, context: Context) -> None:
         self._stage = stage
         self._context = context
-        self._folder = Folder(os.fspath(stage.cache_dir), getattr(function_of(stage.fn), "__globals__", {}))
         self._unwritable = False
         self.apply = self._apply_async if stage.is_async else self._apply
 
     def setup(self) -> None:
+        path = os.path.abspath(self._stage.cache_dir)  # now: the function may change to another folder
+        self._folder = Folder(path, getattr(function_of(self._stage.fn), "__globals__", {}))
         self._prefix = re.sub(r"\W+", "_", self._stage.label)[:40]
         self._code = digest(Code(self._stage.fn), self._stage.version)
         self._folder.prepare()

@@ -50,6 +50,17 @@ def test_a_result_is_computed_once(tmp_path: Path) -> None:
     assert len(entries(folder)) == 2
 
 
+def test_a_function_that_changes_the_working_folder_is_cached_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative ``cache_dir`` is one folder, that of the beginning."""
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    transform = cached(os.chdir, Path("cache"))
+    assert [transform.apply(str(elsewhere)) for _ in range(2)] == [None, None]
+    assert len(entries(tmp_path / "cache")) == 1
+    assert not entries(elsewhere)
+
+
 def test_results_are_plain_values(tmp_path: Path) -> None:
     """``None`` and ``DROP`` are results like any other."""
     for result in (None, DROP, [1, {"a": (2,)}]):
