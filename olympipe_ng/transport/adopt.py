@@ -18,6 +18,7 @@ from typing import Any
 
 from ..lazy import lazy
 from .importable import Importable, Stock
+from .namespaces import hand_down
 
 __all__ = ["adopt"]
 
@@ -29,7 +30,9 @@ HEAP_TYPE = 1 << 9  # made by a class statement or its like
 
 
 def adopt(graph: Any, stock: Stock) -> None:
-    """Number the local classes that ``graph`` reaches, and those of ``__main__`` and other modules that cannot be imported."""
+    """Number the local classes that ``graph`` reaches, and those of ``__main__`` and other modules that cannot be imported. Those that it
+    does not reach go by value, but their functions find the module's names (``namespaces``)."""
+    hand_down()
     importable = Importable(stock)
     seen: dict[int, Any] = {}  # the objects are kept, so that no id is taken twice
     waiting = [graph]

@@ -11,6 +11,7 @@
   written to again: ``lookup`` prefers the class that this process has, a blob is loaded only where there is none.
 * Functions go by value each time: their closures are data. Those of a class that was defined are the class's own (``class_task`` finds a
   method by its identity).
+  Those of the graph and of classes share their module's globals in each worker (``namespaces``).
 * With a ``stock`` (fork): what ``__main__`` and the loaded modules held before the fork is imported by name by the receivers.
   Before the fork, ``adopt(graph)`` numbers the local classes that the graph reaches, else each worker would number its own copies.
 
@@ -35,6 +36,7 @@ from typing import Any, cast
 from ..lazy import lazy
 from .arrays import is_plain_array, reduce_nested
 from .importable import Importable, Stock
+from .namespaces import expect, senders, share
 from .wrappers import CACHED, reduce_wrapper
 
 __all__ = ["PICKLE_ERRORS", "ByValue", "NeedsFullPickler", "forget", "learn", "loads_graph", "lookup"]
@@ -144,7 +146,8 @@ if hasattr(os, "register_at_fork"):
 
 def loads_graph(data: bytes) -> Any:
     """Rebuild what ``ByValue.dumps_graph`` made."""
-    definitions, body = marshal.loads(data)
+    origins, definitions, body = marshal.loads(data)
+    expect(origins)
     for uid, blob in definitions:
         _blobs.setdefault(uid, blob)
     return pickle.loads(body)
@@ -197,8 +200,9 @@ class ByValue:
     def dumps_graph(self, obj: Any) -> bytes:
         """Pickle functions and what they hold, with the definitions of the classes that they need: for ``loads_graph``."""
         collected: list[tuple[str, bytes]] = []
-        body = self.silent(lambda uid, blob: collected.append((uid, blob))).dumps(obj, full=True)
-        return marshal.dumps((collected, body))
+        file = io.BytesIO()
+        _full_pickler()(file, self.silent(lambda uid, blob: collected.append((uid, blob))), shares=True).dump(obj)
+        return marshal.dumps((senders(), collected, file.getvalue()))
 
     def named_modules(self) -> list[str]:
         """Return the modules whose things went by name."""
@@ -266,7 +270,7 @@ class ByValue:
 
     def _blob_of(self, kind: type) -> bytes:
         file = io.BytesIO()
-        _full_pickler()(file, self, None, kind).dump(kind)
+        _full_pickler()(file, self, root=kind, shares=True).dump(kind)
         return file.getvalue()
 
     def by_name(self, obj: Any) -> bool:
@@ -313,12 +317,16 @@ def _full_pickler() -> Any:
     """Make the class late: its base comes with cloudpickle."""
 
     class FullPickler(cloudpickle.Pickler):  # type: ignore[misc,name-defined]
-        """cloudpickle's, with classes by number. ``root`` is the class that is being defined: that one goes by value."""
+        """cloudpickle's, with classes by number. ``root`` is the class that is being defined: that one goes by value.
+        ``shares``: functions have the namespace of their module there, as ``namespaces`` says."""
 
-        def __init__(self, file: Any, owner: ByValue, buffer_callback: Any, root: type | None = None) -> None:
+        def __init__(
+            self, file: Any, owner: ByValue, buffer_callback: Any = None, *, root: type | None = None, shares: bool = False
+        ) -> None:
             super().__init__(file, 5, buffer_callback=buffer_callback)
             self._owner = owner
             self._root = root
+            self._shares = shares
 
         def dump(self, obj: Any) -> None:
             self.globals_ref.clear()  # keyed by id: an earlier item's namespace may be gone and its id taken
@@ -338,11 +346,12 @@ def _full_pickler() -> Any:
             return self._reduce_special(obj)
 
         def _reduce_function(self, function: FunctionType) -> Any:
-            for reduce in (self._owner.reduce_member, reduce_wrapper, self._dynamic_function_reduce):
+            for reduce in (self._owner.reduce_member, reduce_wrapper):
                 reduction = reduce(function)
                 if reduction is not NotImplemented:
-                    break
-            return reduction
+                    return reduction
+            reduction = self._dynamic_function_reduce(function)
+            return share(function, reduction) if self._shares else reduction
 
         def _reduce_special(self, obj: Any) -> Any:
             if type(obj) is ModuleType and not self._owner.by_name(obj):

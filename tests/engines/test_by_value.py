@@ -47,6 +47,28 @@ def test_instances_of_a_local_class_are_the_callers_own_everywhere(where):
     assert all(type(each) is Local for each in found)
 
 
+connection = "none"
+
+
+@pytest.mark.parametrize("reached", [True, False], ids=["of the graph", "of an item"])
+@everywhere
+def test_what_an_initializer_sets_is_seen_by_the_methods_of_a_class(where, reached, monkeypatch):
+    """They share the names of their module, though the class travels apart, and perhaps when the initializer has long run."""
+    monkeypatch.setattr(f"{__name__}.connection", "none")
+
+    class Row:
+        def save(self):
+            return connection
+
+    def connect():
+        global connection
+        connection = "open"
+
+    function = Row.save if reached else lambda row: row.save()
+    assert Pipeline([Row()], **where).task(function, initializer=connect).wait_for_result() == ["open"]
+    assert Pipeline([Row()], **where).class_task(Row, lambda row, _: row.save(), initializer=connect).wait_for_result() == ["open"]
+
+
 @everywhere
 def test_a_local_class_that_only_a_function_knows_is_the_callers_own(where):
     """The caller gave no instance: the class came with the function, and comes back as itself."""
