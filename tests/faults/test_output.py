@@ -234,6 +234,25 @@ def test_f38_long_lines_arrive_whole(tmp_path, method, stream):
 
 
 @pytest.mark.parametrize("method", ALL)
+def test_f38_lines_have_the_encoding_of_the_callers_stream(tmp_path, method):
+    """One file, one encoding; and a task may ask which."""
+    code = """
+import sys
+from olympipe_ng import Pipeline
+def say(x):
+    print("\u00e9", sys.stdout.encoding)
+print("\u00e9", sys.stdout.encoding)
+Pipeline([1], start_method=sys.argv[1]).task(say).wait_for_completion()
+"""
+    with open(tmp_path / "printed", "w") as file, Script(
+        tmp_path, code, method, stdout=file, env={"PYTHONIOENCODING": "latin-1"}
+    ) as script:
+        status, _, errors = script.end()
+    assert status == 0, errors
+    assert (tmp_path / "printed").read_bytes() == b"\xe9 iso8859-1\n" * 2
+
+
+@pytest.mark.parametrize("method", ALL)
 @pytest.mark.parametrize("closed", ["0", "1", "2", "012"])
 def test_closed_standard_streams(tmp_path, method, closed):
     """A caller without standard streams runs all the same."""

@@ -52,16 +52,18 @@ def relay(send: Send, own_streams: tuple[bool, bool]) -> None:
             logger.handlers = [handler]
     logging.getLogger().handlers = [handler]
     for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is not None:
-            setattr(sys, name, _lines_to(number, send, own=own_streams[number - 1]))
+        stream = getattr(sys, name)
+        if stream is not None:
+            encoding = getattr(stream, "encoding", None) or "utf-8"
+            setattr(sys, name, _lines_to(number, send, encoding, own=own_streams[number - 1]))
 
 
-def _lines_to(number: int, send: Send, *, own: bool) -> LineStream:
+def _lines_to(number: int, send: Send, encoding: str, *, own: bool) -> LineStream:
     """Make a worker's standard stream. A file takes what is written at once, and whole; a pipe or a terminal that nobody reads would hold
     up data, and tears long lines."""
     if own and _is_file(number):
-        return LineStream(lambda text: _write_whole(number, text), number)
-    return LineStream(lambda text: send((p.PRINT, number, text)), number if own else None)
+        return LineStream(lambda text: _write_whole(number, text, encoding), number, encoding)
+    return LineStream(lambda text: send((p.PRINT, number, text)), number if own else None, encoding)
 
 
 def _is_file(number: int) -> bool:
@@ -71,18 +73,17 @@ def _is_file(number: int) -> bool:
         return False
 
 
-def _write_whole(number: int, text: str) -> None:
-    data = text.encode("utf-8", "backslashreplace")
+def _write_whole(number: int, text: str, encoding: str) -> None:
+    data = text.encode(encoding, "backslashreplace")
     while data:
         data = data[os.write(number, data) :]
 
 
 def say_directly(header: tuple[Any, ...]) -> None:
     """Write a line or a log record to this process's own descriptor, where nobody passes it on."""
-    if header[0] == p.PRINT:
-        _write_whole(header[1], header[2])
-    else:
-        _write_whole(2, f"{logging.getLevelName(header[2])}:{header[1]}:{header[5]}\n")
+    number, text = header[1:] if header[0] == p.PRINT else (2, f"{logging.getLevelName(header[2])}:{header[1]}:{header[5]}\n")
+    stream = sys.stdout if number == 1 else sys.stderr
+    _write_whole(number, text, getattr(stream, "encoding", None) or "utf-8")
 
 
 @cache
@@ -138,15 +139,20 @@ def _plain(value: Any) -> Any:
 
 
 class LineStream(io.TextIOBase):
-    """A text stream whose lines are passed on, whole. ``number``: the descriptor for whoever asks for it, if it is the caller's own."""
+    """A text stream whose lines are passed on, whole. ``number``: the descriptor for whoever asks for it, if it is the caller's own;
+    ``encoding``: the caller's."""
 
-    encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, pass_on: Callable[[str], object], number: int | None) -> None:
+    def __init__(self, pass_on: Callable[[str], object], number: int | None, encoding: str) -> None:
         self._pass_on = pass_on
         self._number = number
+        self._encoding = encoding
         self._rests: dict[int, str] = {}  # by thread: the line that it has begun
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
 
     def writable(self) -> bool:
         return True
