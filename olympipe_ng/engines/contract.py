@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -23,8 +24,9 @@ __all__ = ["Delivered", "Engine", "Host", "Job", "in_caller"]
 
 
 def in_caller() -> tuple[type[BaseException], ...]:
-    """Say what of the user's code is a failure in the caller's own thread: all but ``KeyboardInterrupt``, the user's own Ctrl-C."""
-    return tuple(kind for kind in BaseException.__subclasses__() if kind is not KeyboardInterrupt)
+    """Say whether what was just raised by the user's code is a failure in the caller's own thread: all but ``KeyboardInterrupt``, the
+    user's own Ctrl-C."""
+    return () if isinstance(sys.exc_info()[1], KeyboardInterrupt) else (BaseException,)
 
 
 class Delivered(NamedTuple):

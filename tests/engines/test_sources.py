@@ -109,7 +109,7 @@ class NoException(BaseException):
     """As those by which trio and others cancel what runs."""
 
 
-@pytest.mark.parametrize("kind", [NoException, asyncio.CancelledError])
+@pytest.mark.parametrize("kind", [NoException, asyncio.CancelledError, BaseException])
 @each_engine
 def test_what_is_no_exception_is_an_error_like_any_other(where, kind):
     """Of a source, a task and a coroutine, and inline too, where only ``KeyboardInterrupt`` is the caller's own."""
