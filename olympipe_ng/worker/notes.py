@@ -53,7 +53,12 @@ def make_note(
 
 def shortened_traceback(error: BaseException) -> str:
     """Return the traceback's text, from the user's code on."""
-    return _shortened("".join(traceback.format_exception(type(error), error, _own_frames_off(error))))
+    trace = _own_frames_off(error)
+    try:
+        lines = traceback.format_exception(type(error), error, trace)
+    except (Exception, SystemExit):  # the user's exception is asked whether it is true, and for its notes
+        lines = [*traceback.format_tb(trace), summarise(error)]
+    return _shortened("".join(lines))
 
 
 def summarise(error: BaseException) -> str:

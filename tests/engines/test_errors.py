@@ -42,6 +42,11 @@ class UnreadableText(Exception):
         raise RuntimeError("not even its text")
 
 
+class NeitherTrueNorFalse(Exception):
+    def __bool__(self):
+        raise RuntimeError("nobody knows")
+
+
 class Response(TwoWords):
     """Cannot be rebuilt by its own ``__init__``, and is larger than what a message holds."""
 
@@ -240,6 +245,15 @@ def test_an_exception_that_cannot_be_pickled_arrives_as_its_name_and_text(where)
     assert error.__cause__ is not None
     _, error = outcome(Pipeline([1], **where).task(failing_at(1, UnreadableText)))
     assert "UnreadableText" in str(error)
+
+
+@everywhere
+def test_an_exception_of_which_python_can_make_no_traceback_is_its_items_failure(where):
+    """``traceback`` asks an exception whether it is true, and for more: where it was raised is known all the same."""
+    _, error = outcome(Pipeline([1], **where).task(failing_at(1, lambda: NeitherTrueNorFalse("the reason"))))
+    assert type(error) is StageError
+    assert "NeitherTrueNorFalse: the reason" in str(error)
+    assert "in work" in error.traceback_text
 
 
 @in_threads
