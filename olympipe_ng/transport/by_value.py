@@ -35,6 +35,7 @@ from typing import Any, cast
 
 from ..lazy import lazy
 from .arrays import is_plain_array, reduce_nested
+from .definitions import reduce_definition
 from .importable import Importable, Stock
 from .namespaces import expect, senders, share
 from .wrappers import CACHED, reduce_wrapper
@@ -337,7 +338,7 @@ def _full_pickler() -> Any:
             if issubclass(kind, type):
                 if obj is self._root:
                     self._root = None  # met again within itself it is known
-                    return _reduce_definition(cast(type, obj))
+                    return reduce_definition(cast(type, obj))
                 return self._owner.reduce_class(obj)
             if kind is FunctionType:
                 return NotImplemented if self._owner.by_name(obj) else self._reduce_function(obj)
@@ -362,18 +363,6 @@ def _full_pickler() -> Any:
             return NotImplemented if type(obj) is CACHED and self._owner.by_name(obj) else reduce_wrapper(obj)
 
     return FullPickler
-
-
-def _reduce_definition(kind: type) -> tuple[Any, ...]:
-    """Reduce a class with all that it is; cloudpickle 3.1 forgets that ``__slots__`` must be there when the class is made."""
-    make, args, state, *rest = cloudpickle._dynamic_class_reduce(kind)
-    slots = vars(kind).get("__slots__")
-    named = issubclass(kind, tuple) and hasattr(kind, "_fields")  # typing makes these, sets their slots itself and suffers no other
-    if slots is not None and not named and make is cloudpickle._make_skeleton_class:
-        constructor, name, bases, attributes, *identity = args
-        args = (constructor, name, bases, {**attributes, "__slots__": slots}, *identity)
-        state[0].pop("__slots__", None)
-    return (make, args, state, *rest)
 
 
 _MODULE_OWN = ("__builtins__", "__loader__", "__spec__", "__cached__")

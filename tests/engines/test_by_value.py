@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import gc
 import threading
@@ -76,6 +77,46 @@ def test_a_local_class_that_only_a_function_knows_is_the_callers_own(where):
     came = Pipeline(range(4), **where).task(lambda n: Local(n), count=2).task(lambda x: x.grow()).wait_for_result()
     assert [type(each) is Local for each in came] == [True] * 4
     assert Pipeline(range(2), **where).task(Local).wait_for_result() == [Local(0), Local(1)]
+
+
+def local_enumerations():
+    class Planet(enum.Enum):
+        EARTH = (5.97, 6.37)
+        TERRA = EARTH
+
+        def __init__(self, mass, radius):
+            self.mass = mass
+
+    class Code(enum.IntEnum):
+        FOUND = 200, "it is there"
+
+        def __new__(cls, number, phrase):
+            made = int.__new__(cls, number)
+            made._value_, made.phrase = number, phrase
+            return made
+
+    class Access(enum.Flag):
+        READ = 1
+        WRITE = 2
+        BOTH = READ | WRITE
+
+    return Planet, Code, Access
+
+
+@everywhere
+def test_the_members_of_a_local_enumeration_are_whole(where):
+    """What ``__init__`` or ``__new__`` gave them, and their other names."""
+    Planet, Code, Access = local_enumerations()
+
+    def look(member):
+        given = getattr(member, "mass", None), getattr(member, "phrase", None)
+        return member.name, given, Planet["TERRA"] is Planet.EARTH, Access["BOTH"].value
+
+    members = [Planet.EARTH, Code.FOUND, Access.BOTH]
+    pipeline = Pipeline(members, **where)
+    assert pipeline.task(look).wait_for_result() == [look(member) for member in members]
+    came = pipeline.task(lambda member: member).wait_for_result()
+    assert [one is other for one, other in zip(came, members, strict=True)] == [True] * 3
 
 
 @everywhere
