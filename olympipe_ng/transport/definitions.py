@@ -1,6 +1,7 @@
 """The definition of a class that goes by value: what cloudpickle makes of it, put right where that forgets something.
 
     ``__slots__``        must be there when the class is made
+    ``__qualname__``     else a class within another, or within a function, is called otherwise there
     of an enumeration    other names of a member, and what ``__init__`` or ``__new__`` gave each member
 
 Considered and refused: calling an enumeration's ``__init__`` again (its arguments are not kept where ``__new__`` chose another value).
@@ -22,6 +23,7 @@ def reduce_definition(kind: type) -> tuple[Any, ...]:
     make, args, state, *rest = cloudpickle._dynamic_class_reduce(kind)
     if make is cloudpickle._make_skeleton_enum:
         return _reduce_enum(kind, args, state)
+    state[0]["__qualname__"] = kind.__qualname__
     slots = vars(kind).get("__slots__")
     named = issubclass(kind, tuple) and hasattr(kind, "_fields")  # typing makes these, sets their slots itself and suffers no other
     if slots is not None and not named:

@@ -120,6 +120,13 @@ def test_the_members_of_a_local_enumeration_are_whole(where):
 
 
 @everywhere
+def test_a_local_class_has_its_whole_name_everywhere(where):
+    """It stands in the ``repr`` of a data class, and so in results and errors."""
+    Local, _ = local_things()
+    assert Pipeline([Local(1)], **where).task(lambda each: type(each).__qualname__).wait_for_result() == [Local.__qualname__]
+
+
+@everywhere
 def test_a_method_of_a_local_class_is_found_on_its_instances(where):
     """Overridden, static or of the class: as if the worker had imported them."""
     class Base:
