@@ -182,7 +182,7 @@ class _Hasher:
     def _feed_class(self, kind: type) -> None:
         self._say("class", kind.__qualname__.encode())
         self._feed_all("bases", kind.__bases__)
-        for name, value in vars(kind).items():
+        for name, value in sorted(vars(kind).items()):  # a class that went by value has them in this order
             for part in (value, *(getattr(value, inner, None) for inner in _INNER)):
                 if isinstance(part, FunctionType) or (not name.startswith("__") and part is not None and _is_plain(part)):
                     self._say("attribute", name.encode())

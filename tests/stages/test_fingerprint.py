@@ -74,6 +74,13 @@ def test_the_methods_of_classes_it_names_count() -> None:
         assert of(text.format(kind, 1)) != of(text.format(kind, 2))
 
 
+def test_the_order_of_a_classes_methods_does_not_count() -> None:
+    """In a worker to which the class went by value it is another; the results are those of a forked one all the same."""
+    text = "class C:\n    def second(self, x): return x\n    def first(self, x): return x + 1\ndef f(x): return C().second(x)"
+    moved = "class C:\n    def first(self, x): return x + 1\n    def second(self, x): return x\ndef f(x): return C().second(x)"
+    assert of(text) == of(moved)
+
+
 def test_inner_functions_and_closures_count() -> None:
     """What a lambda inside uses, and what a closure holds."""
     inner = "def h(x): return {0}\ndef f(x): return [h(y) for y in x], lambda: h(x)"
