@@ -181,6 +181,7 @@ def test_a_record_arrives_though_its_level_and_name_are_members_of_enumerations(
 
 def log_with_extras(x):
     given = {"request": x, "rate": np.float32(0.5), "tags": ["a", Level.NOTICE], "more": {Name.MINE: np.int64(3)}, "thing": Bare()}
+    given["endless"] = [given]
     logging.getLogger("mine.own").warning("of a request", extra=given)
     return x
 
@@ -196,7 +197,7 @@ def test_what_a_record_was_given_beside_its_text_arrives(caplog, method):
     Pipeline([7], start_method=method).task(log_with_extras).wait_for_completion()
     (record,) = [record for record in caplog.records if record.name == "mine.own"]
     assert (record.request, record.rate, record.tags, record.more) == (7, 0.5, ["a", 25], {"mine.own": 3})
-    assert record.thing == "a bare thing"
+    assert (record.thing, record.endless) == ("a bare thing", "<list>")
     assert record.process != os.getpid()
 
 

@@ -118,9 +118,16 @@ def plain_record(record: Any) -> tuple[Any, ...]:
     """Return the parts of a record that every handler of the caller may ask for, as plain data; what ``extra=`` gave it among them."""
     text = record.getMessage()
     failure = record.exc_text or (logging.Formatter().formatException(record.exc_info) if record.exc_info else None)
-    attributes = {name: _plain(value) for name, value in vars(record).items() if name not in ELSEWHERE} | {"exc_text": failure}
+    attributes = {name: _told(value) for name, value in vars(record).items() if name not in ELSEWHERE} | {"exc_text": failure}
     name, level = _plain(record.name), int.__int__(record.levelno)
     return name, level, record.pathname, record.lineno, _plain(text), record.funcName, record.stack_info, attributes
+
+
+def _told(value: Any) -> Any:
+    try:
+        return _plain(value)
+    except Exception:  # the user's object has no text, or holds itself: nobody may ask for it, the record arrives all the same
+        return f"<{type(value).__name__}>"
 
 
 def _plain(value: Any) -> Any:
