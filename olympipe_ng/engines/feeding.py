@@ -75,6 +75,11 @@ class Feeder:
         self._unwanted = False  # what was drawn, too
         self._reader: Reader | None = None
 
+    def move_in(self) -> None:
+        """Encode from now on by what is this thread's own: other sources may be defining classes to the workers at the same time."""
+        with self._lock:
+            self._encoder = self._codec.encoder()
+
     # -------------------------------------------------------------------------------------------------------- asked to
 
     def pull(self, upto: int, *, hungry: bool) -> None:
@@ -365,6 +370,7 @@ class FeederThread:
 
     def _draw_all(self) -> None:
         feeder = self.feeder
+        feeder.move_in()
         while not feeder.ended:
             if not feeder.wanted:
                 self._wake.wait()

@@ -11,6 +11,7 @@ once (inline). How a ticket is run depends on the shape of the stage only: ``ite
 from __future__ import annotations
 
 import inspect
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ class StageWorker:
         self.who = CurrentWorker(spec.plan.label, number)
         self.numbers = True  # results were plain numbers so far: the quickest loop is tried first
         self.tally: dict[str, int] = {}  # of the stream transform's ticket in hand
-        self._spare: list[Outputs] = []
+        self._spare = _Spare()
 
     # -------------------------------------------------------------------------------------------------- set-up and closing
 
@@ -113,7 +114,7 @@ class StageWorker:
             yield from self._runner(ticket)
         finally:
             self.hands.put_down(ticket.slot)
-        self._spare.append(ticket.outputs)
+        self._spare.outputs.append(ticket.outputs)
 
     def _runner(self, ticket: TicketRun) -> Answers:
         if ticket.dispatch.verb in JUDGEMENTS:
@@ -126,7 +127,8 @@ class StageWorker:
 
     def begin(self, dispatch: Dispatch) -> TicketRun:
         """Open the books of a ticket, and let the user's function ask where it is."""
-        outputs = self._spare.pop() if self._spare else Outputs(self.spec, self.codec)
+        spare = self._spare.outputs
+        outputs = spare.pop() if spare else Outputs(self.spec, self.codec)
         position = Position(self.spec.plan.number, self.spec.seed)
         position.origins, position.first, position.where = dispatch.origins, dispatch.lo, dispatch.lo
         POSITION.set(position)
@@ -163,6 +165,13 @@ class StageWorker:
             return self.open(ticket.dispatch)[at - ticket.dispatch.lo]
         except self.catch() as error:  # it was the loading that failed
             return f"<cannot be loaded: {error}>"
+
+
+class _Spare(threading.local):
+    """Outputs to be used again, by the lane that made them only: what pickles in them is for one thread at a time."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Outputs] = []
 
 
 def _finish(outcome: Any, loop: asyncio.AbstractEventLoop | None) -> None:

@@ -332,3 +332,35 @@ def test_what_was_learned_of_a_run_is_forgotten_with_it(where):
     del row, same
     assert not learned() - before
     assert made() is None
+
+
+@in_processes
+def test_two_sources_may_define_their_classes_at_once(where):
+    """One begins with its class while the other is at it, and is still at it when that one is through: each sends its own, whole."""
+    first_begun, second_begun, first_through = (threading.Event() for _ in range(3))
+
+    class Gate:
+        """Part of a class or an item, which is not pickled before something has happened."""
+
+        def __init__(self, tells, waits_for):
+            self.tells, self.waits_for = tells, waits_for
+
+        def __reduce__(self):
+            self.tells.set()
+            assert self.waits_for.wait(20)
+            return int, ()
+
+    First = type("First", (), {"__module__": "__main__", "gate": Gate(first_begun, second_begun)})
+    Second = type("Second", (), {"__module__": "__main__", "gate": Gate(second_begun, first_through)})
+
+    def first():
+        item = First()
+        item.gate = Gate(first_through, first_through)  # pickled behind its class
+        yield item
+
+    def second():
+        assert first_begun.wait(20)
+        yield Second()
+
+    names = [Pipeline(source, **where).task(lambda item: type(item).__name__) for source in (first, second)]
+    assert Pipeline.wait_for_all_results(names) == [["First"], ["Second"]]

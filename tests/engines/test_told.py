@@ -158,3 +158,38 @@ def test_an_output_whose_item_failed_all_the_same_is_never_told_of():
     """Else all behind it would count as the results of their neighbours: the worker ends, and its items are dealt again."""
     with pytest.raises(RuntimeError, match="outputs and items do not match"):
         answers(str, 8, RunConfig(on_error="collect"), hurry=True, interrupted=InterruptedCodec())
+
+
+class Owned(Encoder):
+    """Notes in which thread it was made, and in which others it was used."""
+
+    def __init__(self, by_value, strangers):
+        super().__init__(by_value)
+        self.owner = threading.get_ident()
+        self.strangers = strangers
+
+    def add(self, item):
+        self.strangers += [] if threading.get_ident() == self.owner else [item]
+        super().add(item)
+
+
+class OwnedCodec(EncodedCodec):
+    def __init__(self):
+        super().__init__()
+        self.strangers = []
+
+    def encoder(self):
+        return Owned(self.by_value, self.strangers)
+
+
+def test_a_lane_encodes_with_nothing_that_another_lane_may_be_using():
+    """What has defined which classes to whom is kept by thread: two that define at once would each send half a definition."""
+    codec = OwnedCodec()
+    worker, order = prepare(Pipeline(range(8)).task(str), 8, RunConfig(), codec)
+    context = contextvars.copy_context()  # this thread is no worker, before and after
+    context.run(worker.setup)
+    lane = threading.Thread(target=contextvars.copy_context().run, args=(list, worker.run(order)))
+    lane.start()
+    lane.join()
+    context.run(list, worker.run(order))
+    assert codec.strangers == []
