@@ -148,7 +148,7 @@ class _Slices:
         if self.together is not None:
             return self._gather(self.together, items, lo, hi, late)
         at, ended = lo, None
-        if self.worker.numbers and self.arity is Arity.ONE and type(items) is list:
+        if self.worker.numbers and self.arity is Arity.ONE and self.ticket.outputs.read[0] and type(items) is list:
             at, ended = self._numbers(items, lo, hi, late)
             if self.worker.numbers:
                 return at, ended

@@ -169,6 +169,14 @@ def test_only_the_failures_may_be_read(where):
     assert failures.report.stages[1].unread == 2
 
 
+@each_engine
+def test_plain_numbers_that_nobody_reads_are_counted_as_unread_however_many_come_together(where):
+    """They are not moved either: what cheap items give is taken by the shortest way only where somebody reads it."""
+    _good, bad = Pipeline(range(2000), **where).task(lambda x: 1 / (x % 100), on_error="branch")
+    divide = bad.wait_for_result().report.stages[1]
+    assert (divide.passed, divide.unread, divide.failed, divide.items_out) == (0, 1980, 20, 20)
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @everywhere
 def test_what_an_explode_gives_to_an_unread_branch_is_counted_and_not_moved(where, kind):
