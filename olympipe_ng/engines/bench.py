@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from ..current import POSITION, WORKER
 from ..failures import Kind
 from ..lazy import lazy
 from ..loops import complete, new_loop
@@ -30,7 +31,7 @@ class Bench:
         self._warn = warn
         self._catch = catch
         self._workers: dict[int, StageWorker] = {}
-        self._waiting: dict[int, Any] = {}  # ticket -> its generator
+        self._waiting: dict[int, tuple[Any, Any]] = {}  # ticket -> its generator, and where that says it is
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, command: StartWorker, spec: StageSpec, codec: Codec) -> Event:
@@ -48,12 +49,12 @@ class Bench:
         return self._advance(command.worker, command.ticket, answers, None)
 
     def grant(self, command: Grant) -> list[Event]:
-        answers = self._waiting.pop(command.ticket, None)
+        answers = self._take_up(command.worker, command.ticket)
         return [] if answers is None else self._advance(command.worker, command.ticket, answers, command.allowance)
 
     def cancel(self, worker: int, ticket: int) -> list[Event]:
         """Throw a suspended ticket away."""
-        answers = self._waiting.pop(ticket, None)
+        answers = self._take_up(worker, ticket)
         if answers is None:
             return []
         answers.close()
@@ -71,7 +72,7 @@ class Bench:
 
     def close(self) -> None:
         """Forget everything; suspended generators first, then the event loop."""
-        for answers in self._waiting.values():
+        for answers, _ in self._waiting.values():
             answers.close()
         self._waiting.clear()
         if self._loop is not None:
@@ -85,11 +86,19 @@ class Bench:
             while True:
                 events.append(told._replace(worker=number))
                 if told.waiting:
-                    self._waiting[ticket] = answers
+                    self._waiting[ticket] = answers, POSITION.get(None)
                     return events
                 told = answers.send(0)
         except StopIteration:
             return events
+
+    def _take_up(self, worker: int, ticket: int) -> Any:
+        """Return a suspended generator; the user's code in it finds itself where it was, though others have run in this thread since."""
+        answers, position = self._waiting.pop(ticket, (None, None))
+        if position is not None:
+            POSITION.set(position)
+            WORKER.set(self._workers[worker].who)
+        return answers
 
     def _run_async(self, worker: StageWorker, command: Dispatch) -> Generator[Done, int, None]:
         """Run a ticket of coroutines on our loop; while it waits for room the loop stands still."""

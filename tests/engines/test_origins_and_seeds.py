@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from olympipe_ng import Pipeline, current_item
+from olympipe_ng import Pipeline, current_item, current_worker
 from tests.engines.kinds import each_engine, everywhere, in_processes
 
 
@@ -46,6 +46,33 @@ def test_current_item_works_in_every_function_of_a_stage(where):
     assert numbers.task(fail, on_error=at).wait_for_result() == [0, 1, 2, 3]
     with pytest.raises(LookupError, match="current_item"):
         current_item()
+
+
+def where_am_i(item):
+    """Say where this is, and at which item if there is one, again and again; and at the end."""
+    try:
+        for _ in range(40):
+            yield current_worker().stage, item and current_item().rng.random()
+    finally:
+        SEEN.append(current_worker().stage)
+
+
+SEEN = []
+
+
+@pytest.mark.parametrize("kind", ["explode", "checkpoint"])
+@each_engine
+def test_what_has_waited_for_room_is_still_where_it_was(where, kind):
+    """Inline other stages have run in the same thread meanwhile: it is not in theirs, nor at their items."""
+    SEEN.clear()
+    one = Pipeline([7], seed=3, **where)
+    spread = one.explode(where_am_i, name="spread") if kind == "explode" else one.checkpoint(0, min, where_am_i)
+    found = spread.task(lambda x: x, queue_size=1).batch(3).task(lambda x: x, queue_size=1).explode()
+    name = "spread" if kind == "explode" else "min"
+    draws = found.limit(30).wait_for_result()
+    assert [stage for stage, _ in draws] == [name] * 30
+    assert len({drawn for _, drawn in draws}) == 1
+    assert set(SEEN) <= {name}
 
 
 def draw(x):
