@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..failures import Kind, Note
 from .ending import cancel_items, drop_input, fail_node, fail_run, start_worker, unreserve, withhold
 from .messages import Counts, Warn, WorkerDied
 from .node import LOOKS, Node, Ticket, TicketState, Worker, WorkerStatus
@@ -50,7 +51,7 @@ def worker_died(state: State, event: WorkerDied) -> None:
         else:
             suspects = _suspects(worker, ticket, event, taken_up=order < node.plan.lanes)
             ticket.alone |= worker.killed is ticket  # no second try is needed to know the culprit
-            _give_back(state, node, ticket, suspects, event.note)
+            _give_back(state, node, ticket, suspects, _what_of(worker, ticket, event.note))
     if node.plan.stateful and worker.gathers and node.alive and not held:
         fail_node(state, node, event.note)  # else the error has the place of what it held
     withhold(state, node)
@@ -58,6 +59,16 @@ def worker_died(state: State, event: WorkerDied) -> None:
     commit(state, node)
     node.miscounted = True
     state.touch_around(node)
+
+
+def _what_of(worker: Worker, ticket: Ticket, note: Any) -> Any:
+    """Say what happened to a ticket: where another one was late, and this one was not yet, that its worker has died of that."""
+    late = worker.killed
+    if late is None or late is ticket or (ticket.state is TicketState.OUT and ticket.begun <= late.begun):
+        return note
+    plan = worker.node.plan
+    summary = f"its worker was ended for another item, which took longer than timeout={plan.timeout:g} s"
+    return Note(Kind.DIED, f"{plan.number} {plan.label!r}", summary=summary, pid=worker.pid or None, node=plan.number)
 
 
 def _replace(state: State, worker: Worker, event: WorkerDied) -> None:

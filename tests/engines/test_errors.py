@@ -13,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from olympipe_ng import ItemError, Pipeline, SerializationError, StageError, WorkerDied
+from olympipe_ng import ItemError, Pipeline, SerializationError, StageError, StageTimeout, WorkerDied
 from tests.engines.kinds import EVERYWHERE, PROCESSES, each_engine, everywhere, in_processes, in_threads
 
 RAISED = [OSError, FileNotFoundError, TimeoutError, queue.Empty, StopIteration, SystemExit, GeneratorExit, EOFError, KeyError, MemoryError]
@@ -362,6 +362,24 @@ def test_a_dead_worker_is_an_error_in_under_a_second(where):
     assert came == [0, 1]
     assert "exited with code 7" in str(caught.value)
     assert caught.value.index == 2
+
+
+@in_threads
+def test_what_another_items_timeout_ended_in_the_middle_is_a_death_where_nothing_is_run_again(where):
+    """``redeliver=False``: the late item took too long; the one in the other thread did not, and must not be told to have."""
+    rested = threading.Event()
+
+    def work(x):
+        if x != 1:
+            rested.wait(20)
+        return x
+
+    numbers = Pipeline(range(3), **where).task(work, threads=2, timeout=1, redeliver=False, on_error="branch")
+    good, bad = Pipeline.wait_for_all_results(numbers)
+    rested.set()
+    assert good == [1]
+    assert [(failure.item, type(failure.exception)) for failure in bad] == [(0, StageTimeout), (2, WorkerDied)]
+    assert str(bad[1].exception).endswith("its worker was ended for another item, which took longer than timeout=1 s")
 
 
 @in_processes
