@@ -1,7 +1,8 @@
 """Limits of time: an item that takes too long, a set-up that does, a run in which nothing moves.
 
     deadline  ──► when time alone will make a difference; the engine then sends ``Due``
-    look      ──► after every event: kill who is late, tell of a stall
+    heed      ──► after every event: tell of a stall, or that there is none
+    look      ──► after all that came together: kill who is late; what was done in time may be told of behind something else
 
 A stall is only told of, once until something moves again: the run goes on. The consumer's own pauses and a source that has nothing are no
 stall, for then no worker holds anything; nor are set-up and ``pause()``. Nor does set-up count for a stage that waits for what comes
@@ -18,19 +19,23 @@ from .messages import Due, Event, KillWorker, Warn
 from .node import Node, Ticket, TicketState, Worker, WorkerStatus
 from .state import State
 
-__all__ = ["deadline", "look", "stalls"]
+__all__ = ["deadline", "heed", "look", "stalls"]
 
 MOMENT = 0.005  # seconds between a look at what is in hand and the telling of it
 CANCEL_SECONDS = 1.0  # for a worker that ends late items itself (coroutines); more waits longer for a blocked loop, less kills slow ones
 
 
-def look(state: State, event: Event) -> None:
-    """Do what is due."""
+def heed(state: State, event: Event) -> None:
+    """Take note that something moves, or tell that nothing does."""
     if not isinstance(event, Due):
         state.moved = state.now
         state.stalled = False
     elif _stall_due(state) is not None and state.moved + (state.plan.stall_timeout or 0.0) <= state.now:
         _tell_of_stall(state, event.in_hand)
+
+
+def look(state: State) -> None:
+    """Do what is due."""
     for node in state.timed:
         if (node.deadline is not None and node.deadline <= state.now) or node.queued_tickets:
             state.touch(node)

@@ -94,7 +94,8 @@ class Scheduler:
         for event in events:
             if not self.state.finished:
                 _TABLE[type(event)](self.state, event)
-                limits.look(self.state, event)
+                limits.heed(self.state, event)
+        limits.look(self.state)
         return self._settle()
 
     def _settle(self) -> Iterator[Command]:

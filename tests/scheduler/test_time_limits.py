@@ -34,3 +34,25 @@ def test_waiting_for_room_is_none_of_an_items_time():
     assert granted.ticket == dispatch.ticket
     assert not only(KillWorker, scheduler.handle(Took(2, 0), 9.4))
     assert only(KillWorker, scheduler.handle(Took(2, 0), 9.6))
+
+
+def test_what_was_through_in_time_and_is_heard_of_late_behind_something_else_was_in_time():
+    """The scheduler has not come to listen for a while; then it hears all at once."""
+    scheduler = Scheduler(Plan(NODES, EDGES))
+    (worker,) = only(StartWorker, scheduler.start(0.0))
+    commands = scheduler.handle(WorkerReady(worker.worker, 4711), 0.0)
+    commands += scheduler.handle(SourceFrame(0, Parcel(1, 9, Origins.range(0, 0, 1), None)), 0.0)
+    (dispatch,) = only(Dispatch, commands)
+    done = Done(worker.worker, dispatch.ticket, 1, counts=Counts(1))
+    assert not only(KillWorker, scheduler.handle_all([Took(2, 0), done], 9.0))
+
+
+def test_a_worker_that_is_ready_and_is_heard_of_late_behind_something_else_was_set_up_in_time():
+    """Else a busy moment of ours would end a run in which nothing was late."""
+    stage = NODES[1]._replace(many=False, setup_timeout=0.5)
+    scheduler = Scheduler(Plan((NODES[0], stage, NODES[2]), EDGES))
+    (worker,) = only(StartWorker, scheduler.start(0.0))
+    together = [SourceFrame(0, Parcel(1, 9, Origins.range(0, 0, 1), None)), WorkerReady(worker.worker, 4711)]
+    commands = list(scheduler.handle_all(together, 9.0))
+    assert only(Dispatch, commands)
+    assert not only(KillWorker, commands)
