@@ -201,7 +201,7 @@ class Node:
         self.doomed = False  # an item failed for good, and waits for its elders to be committed
         self.deadline: float | None = None
         self.excused = False  # a stage before it is being set up: its deadline does not count
-        self.begins = False  # that is over, and it is still to be told so
+        self.begins = False  # that is over, or a pause is, and it is still to be told so
         self.next_port = 0
         self.ends_told: set[int] = set()
         self.marks = [0] * len(plan.inputs)  # by port: the last that it was told

@@ -186,13 +186,16 @@ def _pause(state: State, event: Pause) -> None:
     state.paused = True
 
 
-def _resume(state: State, event: Resume) -> None:
+def _resume(state: State, event: Resume | Drain) -> None:
+    """Go on; whoever waits for items begins to wait only now, for what came meanwhile was not given to it."""
+    for number in state.before if state.paused else ():
+        state.nodes[number].begins = True
     state.paused = False
     state.touch_all()
 
 
 def _drain(state: State, event: Drain) -> None:
-    state.paused = False
+    _resume(state, event)
     ending.close_sources(state)
     state.touch_all()
 

@@ -138,7 +138,7 @@ class StreamTransform:
         return ()
 
     def begin(self) -> Iterable[Emission]:
-        """Learn that what is before it has been set up, at the start or anew (only with ``Stage.excuses_setup``)."""
+        """Learn that what is before it has been set up, at the start or anew, or that a pause is over (with ``Stage.excuses_setup``)."""
         return ()
 
     def tick(self) -> Iterable[Emission]:
@@ -200,7 +200,8 @@ class Stage:
     wants_marks: ClassVar[bool] = False
     """Cannot go on without marks: up to which origin each port is settled (``rejoin``). They are made where one is behind."""
     excuses_setup: ClassVar[bool] = False
-    """What it waits for is not late while a stage before it is being set up: it has no ``tick`` meanwhile, and then ``begin``."""
+    """What it waits for is not late while a stage before it is being set up, or the run is paused: it has no ``tick`` meanwhile, and then
+    ``begin``."""
     tells_settled: ClassVar[bool] = False
     """Holds back what came before a mark, but not for ever: it is given each ``mark``, and says itself what is ``settled`` behind it."""
 

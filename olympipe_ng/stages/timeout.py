@@ -1,6 +1,6 @@
 """``timeout``: end the stream when no item came for ``seconds``.
 
-    item ............ look .. cut       ``seconds`` after the last item, or after the set-up of all that is before it
+    item ............ look .. cut       ``seconds`` after the last item, the set-up of all that is before it, or a pause
                        └─ grace ─┘
 
 Time in which downstream was full must not count, but then nothing is given to this stage, and its tick comes late, perhaps before the

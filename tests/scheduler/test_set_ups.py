@@ -1,10 +1,24 @@
-"""When time does not count for a stage that waits: while one before it is being set up, at the start or anew."""
+"""When time does not count for a stage that waits: while one before it is being set up, at the start or anew, and in a pause."""
 
 from __future__ import annotations
 
+import pytest
+
 from olympipe_ng.failures import Kind, Note
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
-from olympipe_ng.scheduler.messages import Dispatch, Done, Due, StartWorker, StreamState, Verb, WorkerDied, WorkerReady
+from olympipe_ng.scheduler.messages import (
+    Dispatch,
+    Done,
+    Drain,
+    Due,
+    Pause,
+    Resume,
+    StartWorker,
+    StreamState,
+    Verb,
+    WorkerDied,
+    WorkerReady,
+)
 from olympipe_ng.scheduler.scheduler import Scheduler
 
 SILENT = 5.0  # seconds without an item until the stage that waits has its tick
@@ -80,6 +94,18 @@ def test_no_time_counts_while_another_takes_the_place_of_the_only_worker():
     assert driver.told(Due(), 1.0 + SILENT) == []
     assert driver.told(WorkerReady(driver.begun[1], 4713), 9.0) == [Verb.BEGIN]
     assert driver.told(Due(), 9.0 + SILENT) == [Verb.TICK]
+
+
+@pytest.mark.parametrize("over", [Resume, Drain])
+def test_the_time_begins_anew_when_a_pause_is_over(over):
+    """What came meanwhile waits to be given to it; without a pause nothing begins."""
+    driver = Driver()
+    driver.tell(WorkerReady(driver.begun[0], 4712), 1.0)
+    assert driver.told(Resume(), 2.0) == []
+    driver.tell(Pause(), 1.0 + SILENT - 0.01)
+    assert driver.told(Due(), 2 * SILENT) == []
+    assert driver.told(over(), 9 * SILENT) == [Verb.BEGIN]
+    assert driver.told(Due(), 10 * SILENT) == [Verb.TICK]
 
 
 def test_what_is_ready_by_itself_is_not_waited_for():
