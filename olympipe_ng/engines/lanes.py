@@ -118,6 +118,11 @@ class LaneGroup:
         """Return the items that its lanes are at, by ticket."""
         return read_hands(self._hands.slots)
 
+    @property
+    def lives(self) -> bool:
+        """Whether one of its threads has not ended."""
+        return any(thread.is_alive() for thread in self.threads)
+
     def join(self, seconds: float) -> list[str]:
         """Wait for its threads; name those that are stuck."""
         until = time.monotonic() + seconds

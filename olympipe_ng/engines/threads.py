@@ -146,12 +146,18 @@ class ThreadEngine(LocalDriver):
     # -------------------------------------------------------------------------------------------------------- commands
 
     def start_worker(self, command: m.StartWorker) -> None:
+        self._forget_ended()
         tell = self._inbox.put
         closing = partial(tell, _Closing(command.worker))
         spec = self.specs[command.node]
         group = LaneGroup(command.worker, spec, command.number, self.codec, tell, self.host.warn, closing=closing)
         self._groups[command.worker] = group
         group.start()
+
+    def _forget_ended(self) -> None:
+        """Let go of the workers whose places others take: there may be as many as there are items."""
+        self._groups = {number: group for number, group in self._groups.items() if group.lives}
+        self._left = [group for group in self._left if group.lives]
 
     def dispatch(self, command: m.Dispatch) -> None:
         if command.worker in self._groups:

@@ -18,6 +18,7 @@ from olympipe_ng import InternalError, Pipeline, PipelineError, StageTimeout
 from olympipe_ng.caller import Caller
 from olympipe_ng.engines.codecs import ObjectCodec
 from olympipe_ng.engines.feeding import Feeder
+from olympipe_ng.engines.lanes import LaneGroup
 from olympipe_ng.failures import Kind, Note
 from olympipe_ng.graph import Source
 from olympipe_ng.readers import Reader
@@ -211,6 +212,21 @@ def test_a_stop_in_the_middle_of_a_message_does_not_wait_for_itself():
         for _ in items:
             continue
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("way", ["recycled", "left behind"])
+def test_workers_in_whose_place_there_are_others_are_let_go_of_while_the_run_goes_on(way):
+    """With ``max_items_per_worker``, or a ``timeout``, there may be one for every item of an endless stream."""
+    if way == "recycled":
+        items = Pipeline(itertools.count(), engine="thread").task(abs, max_items_per_worker=1)
+    else:
+        items = Pipeline(itertools.cycle([0.02, 0]), engine="thread").task(time.sleep, timeout=0.01, on_error="skip")
+    with items.start() as run:
+        for _ in itertools.islice(run, 40):
+            continue
+        gc.collect()
+        alive = sum(type(each) is LaneGroup for each in gc.get_objects())
+    assert alive < 20
 
 
 def close(run, results):
