@@ -129,7 +129,7 @@ class Driver:
 
     def _stop_worker(self, command: m.StopWorker) -> None:
         if command.worker in self._at_hub:
-            self.events.append(self.hub.stop(command.worker))
+            self.take([self.hub.stop(command.worker)])
         else:
             self.stop_worker(command)
 

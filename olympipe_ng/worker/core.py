@@ -84,8 +84,8 @@ class StageWorker:
         _finish(self.transform.setup(), loop)
 
     def close(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Clean up, if it was set up."""
-        transform = getattr(self, "transform", None)
+        """Clean up, if it was set up; what the running half holds is let go of, which refers to this worker as this does to it."""
+        transform = vars(self).pop("transform", None)
         if transform is not None:
             WORKER.set(self.who)
             _finish(transform.close(), loop)
