@@ -4,7 +4,8 @@
     entry there     ──► its result                                                      (``cache``)
     none, or torn   ──► fn(item), stored;  a torn one with a warning
 
-A cache helps or is passed over: when an entry cannot be written (a full disk) the result stands all the same, with one warning.
+A cache helps or is passed over: when entries cannot be written (a full disk), or read (another user's), results are had all the same, with
+one warning.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class _Cached(ItemTransform):
     def __init__(self, stage: CachedTask, context: Context) -> None:
         self._stage = stage
         self._context = context
-        self._unwritable = False
+        self._told: set[str] = set()  # for what the folder is of no use
         self.apply = self._apply_async if stage.is_async else self._apply
 
     def setup(self) -> None:
@@ -82,13 +83,19 @@ class _Cached(ItemTransform):
             return self._folder.read(name)
         except Torn as torn:
             self._context.warn(f"{self._stage.label}: the cache entry {name} is unusable ({torn}); it is computed again")
-            return ()
+        except OSError as error:
+            self._tell("stored results cannot be read", error, "they are computed again")
+        return ()
 
     def _keep(self, name: str, result: Any) -> Any:
         try:
             self._folder.write(name, result)
         except OSError as error:
-            if not self._unwritable:
-                self._context.warn(f"{self._stage.label}: results cannot be stored ({error}); they are given all the same")
-            self._unwritable = True
+            self._tell("results cannot be stored", error, "they are given all the same")
         return result
+
+    def _tell(self, what: str, error: OSError, so: str) -> None:
+        """Warn that the folder is of no use for something, once: for the next entry it will be of none either."""
+        if what not in self._told:
+            self._told.add(what)
+            self._context.warn(f"{self._stage.label}: {what} ({error}); {so}")

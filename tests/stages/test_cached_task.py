@@ -143,6 +143,19 @@ def test_every_cut_of_an_entry_is_noticed(tmp_path: Path) -> None:
     assert len(counted.calls) == 1 + len(whole)
 
 
+def test_an_entry_that_cannot_be_read_is_computed_again_with_one_warning(tmp_path: Path) -> None:
+    """Another user's, or of a disk that has errors: the cache does not help, and the item does not fail of that."""
+    counted, context = Counted(), FakeContext()
+    transform = cached(counted.double, tmp_path, context)
+    transform.apply("a")
+    (entry,) = entries(tmp_path)
+    entry.unlink()
+    entry.mkdir()
+    assert [transform.apply("a") for _ in range(2)] == ["aa"] * 2
+    assert len(counted.calls) == 3
+    assert [warning.partition(" (")[0] for warning in context.warnings if "read" in warning] == ["double: stored results cannot be read"]
+
+
 def test_an_entry_that_cannot_be_rebuilt_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A class that was renamed since is no reason to fail."""
     context = FakeContext()
