@@ -93,7 +93,10 @@ class Reader:
         unsaid = Counter(self._lent)
         returned = []
         for _ in range(len(self._returned)):
-            ref = self._returned.popleft()
+            try:
+                ref = self._returned.popleft()
+            except IndexError:  # another thread was quicker
+                break
             if unsaid[ref]:
                 unsaid[ref] -= 1
                 self._returned.append(ref)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from olympipe_ng import Pipeline
 from olympipe_ng.engines.codecs import EncodedCodec
 from olympipe_ng.engines.process import protocol as p
 from olympipe_ng.engines.process.depot import CALLER, Depot
 from olympipe_ng.engines.process.shared import WAITS, SharedMemory
+from olympipe_ng.engines.process.worker import WorkerProcess
+from olympipe_ng.options import RunConfig
+from olympipe_ng.plan import make_plan
+from olympipe_ng.scheduler.messages import Done
 from olympipe_ng.transport.arena import Arena, Reader
+from olympipe_ng.transport.encoding import BufferRef
 from olympipe_ng.transport.spill import Spool
 from olympipe_ng.transport.wire import channel_pair
+from olympipe_ng.worker import make_specs
 
 WORKER = 7
 
@@ -101,3 +110,26 @@ def test_a_large_item_is_sent_when_its_segment_is_refused(talk):
 def test_nobody_waits_who_does_not_listen_himself(talk):
     """The thread that listens may itself wait for the one that writes: then neither would ever go on."""
     assert talk().memory.put(bytes(WAITS)) is None
+
+
+def test_a_lane_tells_of_its_item_only_when_what_another_tells_for_it_is_sent():
+    """What was lent to it is told by whoever comes first; the item's memory would be used again if it were settled before that."""
+    plan, nodes = make_plan([Pipeline([1]).task(abs, threads=2).outlet], RunConfig())
+    specs, (mine, theirs) = make_specs(plan, nodes, RunConfig()), channel_pair()
+    worker = WorkerProcess(mine, WORKER, 0, specs[1], zero_copy=True, together=False, stock=None, kept=0)
+    lent, said = [[BufferRef(CALLER, 0, 0, 9)], [], []], []
+    other = threading.Thread(target=worker._told, args=(Done(WORKER, 2, 1),))
+
+    def send(header, *more):
+        if header[0] == p.LENT:
+            other.start()
+            other.join(0.2)  # it would be through in no time
+        said.append(header[0])
+
+    worker._send = worker._shared._send = send
+    worker._shared._reader.take_lent = lambda: lent.pop(0)
+    worker._told(Done(WORKER, 1, 1))
+    other.join()
+    assert said == [p.LENT, p.DONE, p.DONE]
+    for each in (mine, theirs):
+        each.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 
 import numpy as np
 import pytest
 
 from olympipe_ng.transport.arena import Reader, arena_supported
 from olympipe_ng.transport.by_value import ByValue
-from olympipe_ng.transport.encoding import THRESHOLD, Encoded, Encoder, decode, encode_tokens
+from olympipe_ng.transport.encoding import THRESHOLD, BufferRef, Encoded, Encoder, decode, encode_tokens
 from tests.transport.memory import MB
 
 pytestmark = pytest.mark.skipif(not arena_supported(), reason="no memory by descriptor here")
@@ -34,6 +35,22 @@ def test_a_lent_view_is_read_only_and_says_when_it_is_done(trio):
     assert trio.reader.take_lent() == [ref]
     assert trio.reader.take_returned() == [ref]
     assert trio.reader.take_returned() == []
+
+
+class Raced(deque):
+    """Another thread takes the rest whenever one is taken."""
+
+    def popleft(self):
+        taken = super().popleft()
+        self.clear()
+        return taken
+
+
+def test_two_threads_may_ask_at_once_what_is_returned(trio):
+    """Each view is told of by one of them, and the other finds nothing."""
+    refs = [BufferRef(7, 0, place, 9) for place in range(3)]
+    trio.reader._returned = Raced(refs)
+    assert trio.reader.take_returned() == refs[:1]
 
 
 def test_a_lent_view_outlives_its_reader(trio):

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import queue
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ...transport.arena import Arena, Reader, arena_supported
@@ -17,9 +18,10 @@ from ...transport.encoding import BufferRef
 from ...transport.wire import Buffer, Channel
 from . import protocol as p
 
-__all__ = ["WAITS", "SharedMemory"]
+__all__ = ["NOBODY_ELSE", "WAITS", "SharedMemory"]
 
 Send = Callable[..., object]
+NOBODY_ELSE: AbstractContextManager[Any] = contextlib.nullcontext()
 
 WAITS = 1 << 20  # bytes from which data wait for a new segment's acceptance, a millisecond; less is sooner there through the socket
 
@@ -28,7 +30,8 @@ class SharedMemory:
     """The ``Store`` of a process's encoders and the ``Memory`` of its decoders.
 
     ``complain`` tells the user that there is no more of it. ``hear`` takes the messages that are here (credit for blocks, above all),
-    ``await_answer`` one more, where nobody else does. ``maps=False``: see no other process's memory, but what is sent.
+    ``await_answer`` one more, where nobody else does. ``maps=False``: see no other process's memory, but what is sent. ``telling`` is
+    held by who tells what was lent and returned: of several threads none may go on before what another tells for it is sent.
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class SharedMemory:
         hear: Callable[[], None] = lambda: None,
         await_answer: Callable[[], None] | None = None,
         maps: bool = True,
+        telling: AbstractContextManager[Any] = NOBODY_ELSE,
     ) -> None:
         self._send = send
         self._hear = hear
         self._await_answer = await_answer
+        self._telling = telling
         self._answers: dict[int, queue.SimpleQueue[bytes | None]] = {}  # to those who fetch, by the number of their question
         self._numbers = itertools.count()
         self._over = False
@@ -87,15 +92,17 @@ class SharedMemory:
 
     def tell_lent(self) -> None:
         """Say what views live; before the frames that they came from may be settled."""
-        lent = self._reader.take_lent()
-        if lent:
-            self._send((p.LENT, tuple(map(tuple, lent))))
+        with self._telling:
+            lent = self._reader.take_lent()
+            if lent:
+                self._send((p.LENT, tuple(map(tuple, lent))))
 
     def tell_returned(self) -> None:
         """Say which views are gone; after what was made of them, which may be nothing but a reference to their block."""
-        returned = self._reader.take_returned()
-        if returned:
-            self._send((p.RETURNED, tuple(map(tuple, returned))))
+        with self._telling:
+            returned = self._reader.take_returned()
+            if returned:
+                self._send((p.RETURNED, tuple(map(tuple, returned))))
 
     # -------------------------------------------------------------------------------------------------------- messages
 

@@ -32,7 +32,7 @@ from .children import own_rss
 from .heap import give_back, keep_freed
 from .logs import say_directly
 from .page import open_page
-from .shared import SharedMemory
+from .shared import NOBODY_ELSE, SharedMemory
 
 __all__ = ["WorkerProcess"]
 
@@ -69,7 +69,10 @@ class WorkerProcess:
         own = spec.stage.config.zero_copy
         self._lanes = spec.stage.is_async or spec.plan.lanes > 1
         pump = None if self._lanes else self._await_one
-        self._shared = SharedMemory(worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump)
+        telling = threading.Lock() if self._lanes else NOBODY_ELSE
+        self._shared = SharedMemory(
+            worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump, telling=telling
+        )
         self._codec = PartCodec(
             lambda: ByValue(self._define, stock),
             store=self._shared,
@@ -146,6 +149,8 @@ class WorkerProcess:
         return self._worn
 
     def _told(self, done: m.Done) -> None:
+        if self._is_copy:  # before it waits for a lane that it does not have
+            self._end_copy()
         self._is_worn()  # before the word that may bring the next ticket
         self._shared.tell_lent()
         self._send(*p.pack_done(done))
