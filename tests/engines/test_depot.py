@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from olympipe_ng import Pipeline
+from olympipe_ng.caller import Caller
 from olympipe_ng.engines.codecs import EncodedCodec
 from olympipe_ng.engines.process import protocol as p
 from olympipe_ng.engines.process.depot import CALLER, Depot
@@ -14,7 +15,7 @@ from olympipe_ng.engines.process.shared import WAITS, SharedMemory
 from olympipe_ng.engines.process.worker import WorkerProcess
 from olympipe_ng.options import RunConfig
 from olympipe_ng.plan import make_plan
-from olympipe_ng.scheduler.messages import Done
+from olympipe_ng.scheduler.messages import Done, Took
 from olympipe_ng.transport.arena import Arena, Reader
 from olympipe_ng.transport.encoding import BufferRef
 from olympipe_ng.transport.spill import Spool
@@ -112,13 +113,21 @@ def test_nobody_waits_who_does_not_listen_himself(talk):
     assert talk().memory.put(bytes(WAITS)) is None
 
 
-def test_a_lane_tells_of_its_item_only_when_what_another_tells_for_it_is_sent():
-    """What was lent to it is told by whoever comes first; the item's memory would be used again if it were settled before that."""
-    plan, nodes = make_plan([Pipeline([1]).task(abs, threads=2).outlet], RunConfig())
-    specs, (mine, theirs) = make_specs(plan, nodes, RunConfig()), channel_pair()
-    worker = WorkerProcess(mine, WORKER, 0, specs[1], zero_copy=True, together=False, stock=None, kept=0)
+def test_who_reads_one_pipeline_tells_of_an_item_only_when_what_another_reader_tells_for_it_is_sent():
+    """Two threads read two pipelines of a run: what was lent to either is told by whoever comes first."""
+    numbers = Pipeline(range(3), engine="process", start_method="fork", zero_copy=True)
+    engine = Caller([numbers.outlet, numbers.task(abs).outlet], RunConfig(start_method="fork"), [False, False]).engine
+    other = threading.Thread(target=engine.send, args=(Took(2, 1),))
+    said = overtaken_by(other, engine._shared)
+    engine._write = engine._shared._send
+    engine.send(Took(1, 1))
+    other.join()
+    assert said == [p.LENT, p.EVENT, p.EVENT]
+
+
+def overtaken_by(other, memory):
+    """Have another thread come along while it is told what was lent; return what is said, in order."""
     lent, said = [[BufferRef(CALLER, 0, 0, 9)], [], []], []
-    other = threading.Thread(target=worker._told, args=(Done(WORKER, 2, 1),))
 
     def send(header, *more):
         if header[0] == p.LENT:
@@ -126,8 +135,19 @@ def test_a_lane_tells_of_its_item_only_when_what_another_tells_for_it_is_sent():
             other.join(0.2)  # it would be through in no time
         said.append(header[0])
 
-    worker._send = worker._shared._send = send
-    worker._shared._reader.take_lent = lambda: lent.pop(0)
+    memory._send = send
+    memory._reader.take_lent = lambda: lent.pop(0)
+    return said
+
+
+def test_a_lane_tells_of_its_item_only_when_what_another_tells_for_it_is_sent():
+    """What was lent to it is told by whoever comes first; the item's memory would be used again if it were settled before that."""
+    plan, nodes = make_plan([Pipeline([1]).task(abs, threads=2).outlet], RunConfig())
+    specs, (mine, theirs) = make_specs(plan, nodes, RunConfig()), channel_pair()
+    worker = WorkerProcess(mine, WORKER, 0, specs[1], zero_copy=True, together=False, stock=None, kept=0)
+    other = threading.Thread(target=worker._told, args=(Done(WORKER, 2, 1),))
+    said = overtaken_by(other, worker._shared)
+    worker._send = worker._shared._send
     worker._told(Done(WORKER, 1, 1))
     other.join()
     assert said == [p.LENT, p.DONE, p.DONE]

@@ -61,7 +61,8 @@ class ProcessEngine:
         self._host = job.host
         self._method = choose_method(job.config.start_method)
         stock = self._stock = take_stock() if self._method == "fork" else None
-        self._shared = SharedMemory(CALLER, self._write, complain=job.host.warn, maps=not is_address_space_limited())
+        maps = not is_address_space_limited()
+        self._shared = SharedMemory(CALLER, self._write, complain=job.host.warn, maps=maps, telling=threading.RLock())
         self.codec: Any = EncodedCodec(
             lambda: ByValue(self._define, stock),
             store=self._shared,
@@ -171,7 +172,7 @@ class ProcessEngine:
             header, segments = p.pack_parcel(event.parcel)
             self._write((p.SOURCE_FRAME, event.source, header), segments)
             return
-        if isinstance(event, m.Took):
+        if isinstance(event, m.Took) and threading.current_thread() is not self._thread:  # which only throws away
             self._shared.tell_lent()
             self._shared.tell_returned()
         channel = self._open_channel()
