@@ -66,7 +66,8 @@ class Feeder:
         self._encoder = codec.encoder()
         self._together = codec.together
         self._waiting: list[Any] = []  # drawn, to be encoded together
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the encoder: held while items are pickled, which is the user's code and may last
+        self._gate = threading.Lock()  # of what says whether to go on: held for a moment
         self._drawn = 0  # items drawn
         self._kept = 0  # items shipped or about to be
         self._first = 0  # number of the first item in the encoder
@@ -84,11 +85,17 @@ class Feeder:
 
     def pull(self, upto: int, *, hungry: bool) -> None:
         """Allow items up to a total; ship at once what is there if somebody is hungry."""
-        with self._lock:
-            self.upto = max(self.upto, upto)
-            self._hungry = hungry
-            if hungry:
+        self.upto = max(self.upto, upto)
+        self._hungry = hungry
+        self._feed()
+
+    def _feed(self) -> None:
+        """Ship what there is to the hungry; while an item is being pickled whoever does that comes here when it is through."""
+        while self._hungry and not self.ended and (self._waiting or self._encoder.count) and self._lock.acquire(blocking=False):
+            try:
                 self._ship()
+            finally:
+                self._lock.release()
 
     @property
     def wanted(self) -> bool:
@@ -114,6 +121,7 @@ class Feeder:
             return
         with self._lock:
             self._add_all(items)
+        self._feed()
         if self.ended:  # by an item that cannot be encoded
             self.close_reader()
 
@@ -123,7 +131,7 @@ class Feeder:
         """Take what is there; of a source that was closed while it was opened, when there was nothing to interrupt, nothing."""
         if self._reader is None:
             reader = open_source(self._source)
-            with self._lock:
+            with self._gate:
                 self._reader = reader
                 if self.closed:
                     return ()
@@ -282,7 +290,7 @@ class Feeder:
 
     def interrupt(self) -> None:
         """Close as soon as the source yields; an async one at once."""
-        with self._lock:
+        with self._gate:
             self.closed = self._unwanted = True
         reader = self._reader  # once: its own thread may be closing it
         if reader is not None:
@@ -290,7 +298,7 @@ class Feeder:
 
     def drain(self) -> None:
         """Close as ``interrupt`` does, but ship what was drawn; what was drawn in a run inside the source comes before that."""
-        with self._lock:
+        with self._gate:
             reader = self._reader
             self.closed |= reader is None
         if reader is not None and not reader.drain():

@@ -214,6 +214,43 @@ def test_a_stop_in_the_middle_of_a_message_does_not_wait_for_itself():
         assert time.monotonic() - began < 10
 
 
+class SlowToPickle:
+    """An item that is loaded when it is pickled, from where nobody answers."""
+
+    def __init__(self, asked, answered):
+        self.asked, self.answered = asked, answered
+
+    def __reduce__(self):
+        self.asked.set()
+        self.answered.wait(TIMEOUT)
+        return int, ()
+
+
+@pytest.mark.parametrize("end", ["stop", "drain"])
+@in_threads
+def test_an_item_that_hangs_when_the_source_hands_it_on_holds_up_nothing_but_its_source(where, end):
+    """Results still come, and a stop leaves its thread behind: nobody waits for the pickling of an item but who does it."""
+    taken, asked, answered = (threading.Event() for _ in range(3))
+
+    def items():
+        yield 7
+        assert taken.wait(TIMEOUT)
+        yield SlowToPickle(asked, answered)
+
+    try:
+        with Pipeline(items, **where).task(abs).start() as run:
+            results = iter(run)
+            assert next(results) == 7
+            taken.set()
+            assert asked.wait(TIMEOUT)
+            began = time.monotonic()
+            getattr(run, end)()
+            run.stop()
+            assert time.monotonic() - began < TIMEOUT / 2
+    finally:
+        answered.set()
+
+
 @pytest.mark.parametrize("way", ["recycled", "left behind"])
 def test_workers_in_whose_place_there_are_others_are_let_go_of_while_the_run_goes_on(way):
     """With ``max_items_per_worker``, or a ``timeout``, there may be one for every item of an endless stream."""
