@@ -53,6 +53,13 @@ class ClassTask(Stage):
             raise GraphError(f"class_kwargs must be a dict, got {reprlib.repr(self.class_kwargs)}")
         if not isinstance(self.stateful, bool):
             raise GraphError(f"stateful must be True or False, got {self.stateful!r}")
+        if self.stateful:
+            self._check_kept()
+
+    def _check_kept(self) -> None:
+        for option in ("max_items_per_worker", "max_rss_per_worker"):
+            if getattr(self.config, option) is not None:
+                raise GraphError(f"stateful=True: the instance accumulates, and {option} would throw it away with its worker: leave out either")
 
     def _check_method(self, method: Any) -> None:
         owner = name_of(self.constructor)

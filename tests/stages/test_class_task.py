@@ -199,6 +199,13 @@ def test_a_stateful_instance_says_so() -> None:
     assert not stage.one_to_one
 
 
+@pytest.mark.parametrize("options", [{"max_items_per_worker": 5}, {"max_rss_per_worker": 1 << 30}])
+def test_an_instance_that_accumulates_is_not_replaced_behind_its_user(options: dict[str, Any]) -> None:
+    """What it has gathered would be thrown away without a word."""
+    with refused(f"the instance accumulates, and {next(iter(options))} would throw it away"):
+        Pipeline([1]).class_task(Adder, Adder.add, stateful=True, **options)
+
+
 def test_the_label_names_class_and_method() -> None:
     """Errors say which method of which class."""
     assert ClassTask(Adder, Adder.add).label == "Adder.add"
