@@ -107,25 +107,10 @@ def fail_node(state: State, node: Node, note: Any) -> None:
         return
     if node.alive:
         node.status = Status.FAILED
-        _withdraw(state, node)
+        _drop_tickets(state, node)
+        _close_inputs(state, node)
+        _stop_workers(state, node, abandon=True)
         _end_outputs(state, node, note)
-
-
-def _cancel_node(state: State, node: Node) -> None:
-    """End a node because nobody reads it any more."""
-    if node.alive and node.plan.role is not Role.SINK:
-        node.status = Status.CANCELLED
-        _withdraw(state, node)
-        for edge in state.outputs(node):
-            edge.ended = True
-
-
-def _withdraw(state: State, node: Node) -> None:
-    _drop_tickets(state, node)
-    _close_inputs(state, node)
-    _stop_workers(state, node, abandon=True)
-    if node.plan.role is Role.SOURCE:
-        _close_source(state, node)
 
 
 def _end_outputs(state: State, node: Node, note: Any) -> None:
@@ -145,12 +130,12 @@ def _close_inputs(state: State, node: Node) -> None:
         producer = state.producer(edge)
         state.touch(producer)
         if producer.alive and all(other.closed for other in state.outputs(producer)):
-            producer_inputs = state.inputs(producer)
-            _cancel_node_shallow(state, producer)
-            edges.extend(producer_inputs)
+            _cancel_node(state, producer)
+            edges.extend(state.inputs(producer))
 
 
-def _cancel_node_shallow(state: State, node: Node) -> None:
+def _cancel_node(state: State, node: Node) -> None:
+    """End a node because nobody reads it any more."""
     node.status = Status.CANCELLED
     _drop_tickets(state, node)
     _stop_workers(state, node, abandon=True)
@@ -315,7 +300,7 @@ def _internal(state: State, text: str) -> None:
 
 def _close_source(state: State, node: Node) -> None:
     source = state.sources[node.number]
-    if not source.closed and not source.ended:
+    if not source.ended:
         source.closed = True
         state.say(CloseSource(node.number))
 
@@ -359,7 +344,6 @@ def stop(state: State) -> None:
             state.say(SinkEnd(node.number, state.note))
             _close_inputs(state, node)
     for node in state.nodes:
-        _cancel_node(state, node)
         _stop_workers(state, node, abandon=True)
 
 
@@ -368,8 +352,6 @@ def check_finished(state: State) -> None:
     if state.finished or any(node.alive for node in state.sinks):
         return
     for node in state.nodes:
-        if node.alive:
-            _cancel_node(state, node)
         _stop_workers(state, node, abandon=False)
     if state.workers:
         return

@@ -8,7 +8,7 @@ import pytest
 
 from olympipe_ng.scheduler import dealing, deaths, ending, limits, scheduler, settling
 from olympipe_ng.scheduler.messages import Grant
-from olympipe_ng.scheduler.node import Node, Status, Ticket, TicketState, Worker, WorkerStatus
+from olympipe_ng.scheduler.node import Node, Ticket, TicketState, Worker, WorkerStatus
 from olympipe_ng.scheduler.state import State
 from tests.scheduler.mutants import mutant, settling_event
 
@@ -165,6 +165,11 @@ def a_source_that_is_drained_is_not_pulled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dealing, "pull", lambda state, node: None if state.sources[node.number].draining else pull(state, node))
 
 
+@mutant("left open")
+def a_source_that_nobody_reads_goes_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ending, "_close_source", lambda state, node: None)
+
+
 @mutant("lanes|unstarted|its bound is|recycl|hang")
 def a_retired_worker_counts_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Worker, "unstarted", property(lambda worker: 0))
@@ -172,11 +177,10 @@ def a_retired_worker_counts_nothing(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("hang|expected|ended well")
 def a_failed_stage_says_nothing(patch: pytest.MonkeyPatch) -> None:
+    fail_node = ending.fail_node
+
     def fail(state: State, node: Node, note: Any) -> None:
-        if node.alive:
-            node.status = Status.FAILED
-            ending._withdraw(state, node)
-            ending._end_outputs(state, node, None)
+        fail_node(state, node, None)
 
     patch.setattr(settling, "fail_node", fail)
     patch.setattr(ending, "fail_node", fail)

@@ -93,6 +93,9 @@ class World:
         if not self.scheduler.finished:
             raise Violation("Finish was said, and finished is not set")
         self.watch.check_end()
+        for source in self.sources.values():
+            if not source.ended and not source.closing:
+                raise Violation(f"source {source.number} was left open")
 
     def step(self) -> None:
         """Let one thing happen."""
