@@ -167,6 +167,18 @@ def test_of_several_lanes_only_what_was_begun_is_judged():
     assert driver.dealt() == [(0, 1, Verb.ITEMS), (1, 2, Verb.JUDGE), (2, 3, Verb.ITEMS)]
 
 
+@pytest.mark.parametrize("in_hand", [range(2, 3), range(1, 3), range(2, 4)])
+def test_an_item_that_has_given_something_is_judged_and_what_is_behind_it_comes_back(in_hand):
+    """What it gave is committed, so it is not run again; another that its worker may have been at comes back alone, once."""
+    driver = Driver(many=True)
+    order = driver.feed()
+    given = ((0, Parcel(3, 3, Origins.of([((0, 2, 3),)] * 3), None)),)
+    driver.tell(Done(order.worker, order.ticket, 2, given, finished=False, waiting=True, emitted=3, counts=Counts(2)))
+    driver.die({order.ticket: in_hand})
+    behind = [(3, 10, Verb.ITEMS)] if in_hand.stop == 3 else [(3, 4, Verb.ITEMS), (4, 10, Verb.ITEMS)]
+    assert driver.dealt() == [(2, 3, Verb.JUDGE), *behind]
+
+
 # ------------------------------------------------------------------------------------------------------------------ at start
 
 
@@ -216,6 +228,18 @@ def test_a_stall_names_the_item_in_hand():
     driver = Driver()
     order = driver.feed()
     assert "stage 1 'stage', worker 0 (pid 4711) holds item 6, 0 wait before it" in stall(driver, {order.ticket: range(6, 7)})
+
+
+def test_a_stall_is_told_of_once_until_something_moves():
+    """Then the next one is told of, too."""
+    driver = Driver()
+    order = driver.feed()
+    stall(driver, None)
+    driver.now += 6.0
+    assert not driver.scheduler.stalls(driver.now)
+    driver.tell(Done(order.worker, order.ticket, 5, finished=False))
+    driver.heard.clear()
+    assert "holds 5 items from item 5 on" in stall(driver, None)
 
 
 def test_a_stall_in_a_slice_says_so():

@@ -1,10 +1,22 @@
-"""What counts as an item's time."""
+"""What counts as an item's time, and as a set-up's."""
 
 from __future__ import annotations
 
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
-from olympipe_ng.scheduler.messages import Counts, Dispatch, Done, Grant, KillWorker, Parcel, SourceFrame, StartWorker, Took, WorkerReady
+from olympipe_ng.scheduler.messages import (
+    Counts,
+    Dispatch,
+    Done,
+    Due,
+    Grant,
+    KillWorker,
+    Parcel,
+    SourceFrame,
+    StartWorker,
+    Took,
+    WorkerReady,
+)
 from olympipe_ng.scheduler.scheduler import Scheduler
 
 NODES = (
@@ -56,3 +68,17 @@ def test_a_worker_that_is_ready_and_is_heard_of_late_behind_something_else_was_s
     commands = list(scheduler.handle_all(together, 9.0))
     assert only(Dispatch, commands)
     assert not only(KillWorker, commands)
+
+
+def test_only_a_set_up_that_is_late_is_ended():
+    """Its time counts from its worker's start; a worker that is ready has all the time there is."""
+    nodes = (
+        NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
+        NodePlan(1, "stage", Role.STAGE, inputs=(0,), outlets=((1,),), workers=2, setup_timeout=3.0),
+        NodePlan(2, "sink", Role.SINK, inputs=(1,)),
+    )
+    scheduler = Scheduler(Plan(nodes, EDGES))
+    quick, slow = only(StartWorker, scheduler.start(0.0))
+    assert scheduler.deadline == 3.0
+    assert not only(KillWorker, scheduler.handle(WorkerReady(quick.worker, 4711), 2.9))
+    assert [command.worker for command in only(KillWorker, scheduler.handle(Due(), 3.0))] == [slow.worker]

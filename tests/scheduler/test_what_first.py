@@ -1,15 +1,24 @@
-"""What the scheduler says first: who has nothing to do hears of its work before the rest is decided."""
+"""What the scheduler says first, and at once: who has nothing to do hears of its work before the rest is decided."""
 
 from __future__ import annotations
 
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
-from olympipe_ng.scheduler.messages import Counts, Dispatch, Done, Parcel, Pull, Release, SourceFrame, StartWorker, WorkerReady
+from olympipe_ng.scheduler.messages import Counts, Dispatch, Done, Parcel, Pull, Release, SourceFrame, StartWorker, Took, WorkerReady
 from olympipe_ng.scheduler.scheduler import Scheduler
 
 
 def parcel(at):
     return Parcel(1, 9, Origins.range(0, at, 1), None)
+
+
+def at_work(nodes, edges):
+    """Return a scheduler whose workers are ready, and what it says when the source has given its first item."""
+    scheduler = Scheduler(Plan(nodes, edges))
+    for command in scheduler.start(0.0):
+        if isinstance(command, StartWorker):
+            scheduler.handle(WorkerReady(command.worker, 4711), 0.0)
+    return scheduler, scheduler.handle(SourceFrame(0, parcel(0)), 0.0)
 
 
 def two_stages_at_work():
@@ -20,11 +29,8 @@ def two_stages_at_work():
         NodePlan(2, "second", Role.STAGE, inputs=(1,), outlets=((2,),)),
         NodePlan(3, "sink", Role.SINK, inputs=(2,)),
     )
-    scheduler = Scheduler(Plan(nodes, tuple(EdgePlan(k, k, 0, k + 1, 0) for k in range(3))))
-    for command in scheduler.start(0.0):
-        if isinstance(command, StartWorker):
-            scheduler.handle(WorkerReady(command.worker, 4711), 0.0)
-    (order,) = [command for command in scheduler.handle(SourceFrame(0, parcel(0)), 0.0) if isinstance(command, Dispatch)]
+    scheduler, commands = at_work(nodes, tuple(EdgePlan(k, k, 0, k + 1, 0) for k in range(3)))
+    (order,) = [command for command in commands if isinstance(command, Dispatch)]
     return scheduler, order
 
 
@@ -44,3 +50,39 @@ def test_a_command_can_be_carried_out_before_the_next_is_decided():
     asked = scheduler.state.sources[0].asked
     assert [type(command) for command in commands] == [Pull]
     assert scheduler.state.sources[0].asked > asked
+
+
+def test_an_item_that_is_begun_makes_room_for_the_next():
+    """The source makes the third while the stage has the second in hand, not after it: here when the reader has taken the first."""
+    nodes = (
+        NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
+        NodePlan(1, "stage", Role.STAGE, inputs=(0,), outlets=((1,),)),
+        NodePlan(2, "sink", Role.SINK, inputs=(1,)),
+    )
+    scheduler, commands = at_work(nodes, (EdgePlan(0, 0, 0, 1, 0, queue_size=1), EdgePlan(1, 1, 0, 2, 0, queue_size=1)))
+    (order,) = [command for command in commands if isinstance(command, Dispatch)]
+    scheduler.handle(SourceFrame(0, parcel(1)), 0.0)
+    scheduler.handle(Done(order.worker, order.ticket, 1, ((0, parcel(0)),), counts=Counts(1), busy=0.001), 0.0)
+    second, pull = [command for command in scheduler.handle(Took(2, 1), 0.0) if isinstance(command, (Dispatch, Pull))]
+    assert (type(second), pull.upto) == (Dispatch, 3)
+
+
+def test_a_source_hears_of_each_branch_that_has_nothing_to_do():
+    """It ships what it holds, though another branch has something in hand."""
+    nodes = (
+        NodePlan(0, "numbers", Role.SOURCE, outlets=((0, 1),)),
+        NodePlan(1, "busy", Role.STAGE, inputs=(0,), outlets=((2,),)),
+        NodePlan(2, "idle", Role.STAGE, inputs=(1,), outlets=((3,),)),
+        NodePlan(3, "sink", Role.SINK, inputs=(2,)),
+        NodePlan(4, "sink", Role.SINK, inputs=(3,)),
+    )
+    ends = ((0, 1), (0, 2), (1, 3), (2, 4))
+    scheduler, commands = at_work(nodes, tuple(EdgePlan(k, before, 0, behind, 0) for k, (before, behind) in enumerate(ends)))
+    assert not commands[-1].hungry
+    order = next(command for command in commands if isinstance(command, Dispatch) and command.worker == 2)
+    (pull,) = [
+        command
+        for command in scheduler.handle(Done(order.worker, order.ticket, 1, ((0, parcel(0)),), counts=Counts(1), busy=0.001), 0.0)
+        if isinstance(command, Pull)
+    ]
+    assert pull.hungry
