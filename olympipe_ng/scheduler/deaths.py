@@ -73,7 +73,7 @@ def _what_of(worker: Worker, ticket: Ticket, note: Any) -> Any:
 
 def _replace(state: State, worker: Worker, event: WorkerDied) -> None:
     node = worker.node
-    if not node.alive or state.stopping:
+    if not node.alive:
         return
     if worker.status is WorkerStatus.STARTING:
         node.start_deaths += 1

@@ -268,7 +268,7 @@ def worker_gone(state: State, event: WorkerGone) -> None:
     del node.workers[worker.number]
     for ticket in worker.tickets.values():
         drop_input(state, ticket)
-    if node.alive and worker.place < node.wanted and not state.stopping:
+    if node.alive and worker.place < node.wanted:
         start_worker(state, node, worker.place)
     if event.note is not None and state.note is None:
         fail_run(state, event.note)
@@ -343,17 +343,11 @@ def stop(state: State) -> None:
             node.status = Status.CANCELLED
             state.say(SinkEnd(node.number, state.note))
             _close_inputs(state, node)
-    for node in state.nodes:
-        _stop_workers(state, node, abandon=True)
 
 
 def check_finished(state: State) -> None:
     """Finish once every sink has ended and every worker is gone."""
-    if state.finished or any(node.alive for node in state.sinks):
-        return
-    for node in state.nodes:
-        _stop_workers(state, node, abandon=False)
-    if state.workers:
+    if state.finished or state.workers or any(node.alive for node in state.sinks):
         return
     for node in state.nodes:
         fail_run(state, overdrawn(state, node, final=True))

@@ -89,7 +89,7 @@ def _end_late_items(state: State, node: Node) -> None:
 def _end_late_set_ups(state: State, node: Node) -> None:
     """End the run when a set-up takes longer than the stage's ``setup_timeout``, which counts from the worker's start."""
     limit = node.plan.setup_timeout
-    if limit is None or state.stopping:
+    if limit is None:
         return
     for worker in node.workers.values():
         if worker.status is WorkerStatus.STARTING and worker.begun + limit <= state.now:

@@ -170,8 +170,6 @@ def _setup_failed(state: State, event: SetupFailed) -> None:
 
 def _sink_waits(state: State, event: SinkWaits) -> None:
     state.waiting[event.sink] += 1 if event.waiting else -1
-    for edge in state.inputs(state.nodes[event.sink]):
-        state.touch(state.producer(edge))
 
 
 def _due(state: State, event: Due) -> None:
