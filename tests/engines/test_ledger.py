@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from olympipe_ng import DROP, Pipeline, StageError, TooManyFailures, current_item
@@ -72,6 +74,15 @@ def test_a_fraction_of_failures_is_judged_after_a_hundred_items_and_at_the_end(w
         build([0, 1, 1, 1]).wait_for_result()
     with pytest.raises(TooManyFailures):
         build([x % 5 for x in range(1000)]).wait_for_result()
+
+
+@each_engine
+def test_a_fraction_of_failures_is_one_of_all_that_was_drawn(where):
+    """Items of the source that cannot be sent are among them: four of ten are no more than half."""
+    items = [threading.Lock()] * 4 + [1] * 6
+    assert Pipeline(items, on_error="collect", max_failures=0.5, **where).task(abs).wait_for_result() == [1] * 6
+    with pytest.raises(TooManyFailures, match="6 of 10 items failed"):
+        Pipeline(items[:4] + items[:2] + items[6:], on_error="collect", max_failures=0.5, **where).task(abs).wait_for_result()
 
 
 @each_engine

@@ -16,6 +16,7 @@ from olympipe_ng.scheduler.messages import (
     Finish,
     Parcel,
     Pull,
+    Scale,
     SourceFrame,
     StartWorker,
     Stop,
@@ -61,11 +62,22 @@ class Driver:
     def ready(self):
         self.tell(WorkerReady(self.last(StartWorker).worker, 4711))
 
+    def all_ready(self):
+        for command in self.heard[:]:
+            if isinstance(command, StartWorker):
+                self.tell(WorkerReady(command.worker, 4711))
+
+    def give(self, lo, count):
+        self.tell(SourceFrame(0, Parcel(count, count, Origins.range(0, lo, count), None)))
+
+    def orders(self):
+        return [command for command in self.heard if isinstance(command, Dispatch)]
+
     def feed(self, count=ITEMS):
         """Let the source give its items; return the ticket they are dealt in."""
         self.ready()
         assert self.last(Pull)
-        self.tell(SourceFrame(0, Parcel(count, count, Origins.of([((0, i, i + 1),) for i in range(count)]), None)))
+        self.give(0, count)
         return self.last(Dispatch)
 
     def die(self, in_hand=None, *, killed=False):
@@ -159,10 +171,23 @@ def test_what_kills_also_when_it_is_judged_is_given_up_in_the_end():
     assert [each.verb for each in driver.heard if isinstance(each, Dispatch)] == [Verb.ITEMS, *[Verb.JUDGE] * LOOKS, Verb.GIVE_UP]
 
 
+def test_no_other_item_is_judged_where_a_worker_dies_behind_the_one_that_was():
+    """It had told what became of that, and only the end of its ticket was still to come."""
+    driver = Driver(redeliver=False)
+    order = driver.feed(1)
+    driver.die({order.ticket: range(1)})
+    driver.ready()
+    order = driver.last(Dispatch)
+    assert order.verb is Verb.JUDGE
+    driver.tell(Done(order.worker, order.ticket, 1, finished=False, counts=Counts(failed=1)))
+    driver.die({})
+    assert driver.dealt() == [(1, 1, Verb.ITEMS)]
+
+
 def test_of_several_lanes_only_what_was_begun_is_judged():
     driver = Driver(lanes=3, redeliver=False)
     driver.feed(3)
-    dealt = [command for command in driver.heard if isinstance(command, Dispatch)]
+    dealt = driver.orders()
     driver.die({dealt[1].ticket: range(1, 2)})
     assert driver.dealt() == [(0, 1, Verb.ITEMS), (1, 2, Verb.JUDGE), (2, 3, Verb.ITEMS)]
 
@@ -218,7 +243,11 @@ def test_kills_from_outside_do_not_add_to_the_set_ups_own_deaths():
 
 
 def stall(driver, in_hand):
-    driver.now += 6.0
+    driver.now += 4.0
+    begun = len(driver.heard)
+    driver.tell(Due(in_hand))  # of something else
+    assert not any(isinstance(command, Warn) for command in driver.heard[begun:])
+    driver.now += 2.0
     assert driver.scheduler.stalls(driver.now)
     driver.tell(Due(in_hand))
     return driver.last(Warn).text
@@ -252,7 +281,7 @@ def test_a_stall_of_several_lanes_names_only_what_was_begun():
     driver = Driver(lanes=3)
     driver.scheduler.state.nodes[1].size = 1
     driver.feed(3)
-    dealt = [command for command in driver.heard if isinstance(command, Dispatch)]
+    dealt = driver.orders()
     assert "holds item 0 and item 2, " in stall(driver, {dealt[at].ticket: range(at, at + 1) for at in (0, 2)})
 
 
@@ -267,11 +296,9 @@ def test_what_a_worker_did_of_a_cancelled_ticket_counts_as_served():
     """Its day is over by it: what a dead worker's ticket gives back goes to a fresh one."""
     driver = Driver(workers=3, max_items=1)
     driver.scheduler.state.nodes[1].size = 1
-    for command in driver.heard[:]:
-        if isinstance(command, StartWorker):
-            driver.tell(WorkerReady(command.worker, 4711))
-    driver.tell(SourceFrame(0, Parcel(3, 3, Origins.range(0, 0, 3), None)))
-    elder, culprit, younger = [command for command in driver.heard if isinstance(command, Dispatch)]
+    driver.all_ready()
+    driver.give(0, 3)
+    elder, culprit, younger = driver.orders()
     driver.tell(Done(culprit.worker, culprit.ticket, culprit.lo, note=NOTE, counts=Counts(failed=1)))
     driver.tell(Done(younger.worker, younger.ticket, younger.hi, counts=Counts(1)))
     driver.heard.clear()
@@ -279,3 +306,37 @@ def test_what_a_worker_did_of_a_cancelled_ticket_counts_as_served():
     assert not any(isinstance(command, Dispatch) for command in driver.heard)
     driver.ready()
     assert driver.last(Dispatch).worker == driver.last(StartWorker).worker
+
+
+def test_of_what_comes_back_a_worker_is_given_no_more_than_it_may_serve():
+    """The rest of it, and no other item, is another's."""
+    driver = Driver(workers=2, max_items=4)
+    driver.all_ready()
+    driver.give(0, 2)
+    for order in driver.orders():
+        driver.tell(Done(order.worker, order.ticket, order.hi, counts=Counts(1), busy=0.05))
+    driver.scheduler.state.nodes[1].size = 3
+    driver.give(2, 40)
+    elder, younger = driver.orders()[2:]
+    driver.tell(WorkerDied(elder.worker, NOTE, {}))
+    driver.tell(Done(younger.worker, younger.ticket, younger.lo + 2, counts=Counts(2), busy=0.1))
+    order = driver.orders()[-1]
+    assert (order.worker, order.lo, order.hi) == (younger.worker, elder.lo, elder.lo + 1)
+    assert ranges(driver.dealt())[:2] == [(elder.lo + 1, elder.hi), (younger.lo + 2, younger.hi)]
+
+
+def test_what_comes_back_of_a_surplus_worker_has_a_lane_though_the_others_wait_for_it():
+    """The elder of two explodes died with a worker too many; the younger waits for room that the elder's outputs must have first."""
+    driver = Driver(workers=2, many=True)
+    first, second = [command.worker for command in driver.heard if isinstance(command, StartWorker)]
+    for at, worker in enumerate((second, first)):
+        driver.tell(WorkerReady(worker, 4711))
+        driver.give(at, 1)
+    elder, younger = driver.orders()
+    driver.tell(Scale(1, 1))
+    given = ((0, Parcel(3, 3, Origins.of([((0, 1, 2),)] * 3), None)),)
+    driver.tell(Done(younger.worker, younger.ticket, younger.lo, given, finished=False, waiting=True, emitted=3))
+    driver.heard.clear()
+    driver.tell(WorkerDied(elder.worker, NOTE, {}))
+    assert driver.last(StartWorker)
+    assert driver.dealt() == [(elder.lo, elder.hi, Verb.ITEMS)]

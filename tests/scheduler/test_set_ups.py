@@ -120,3 +120,19 @@ def test_what_is_ready_by_itself_is_not_waited_for():
     _, begun = [command.worker for command in scheduler.start(0.0) if isinstance(command, StartWorker)]
     scheduler.handle(WorkerReady(begun, 4711, StreamState((0,), False, SILENT)), 0.0)
     assert [each.verb for each in scheduler.handle(Due(), SILENT) if isinstance(each, Dispatch)] == [Verb.TICK]
+
+
+def test_no_time_counts_while_a_stage_further_up_is_being_set_up():
+    """It is not only the one right before that nothing can come through."""
+    nodes = (
+        NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
+        NodePlan(1, "loaded", Role.STAGE, inputs=(0,), outlets=((1,),)),
+        NodePlan(2, "skips", Role.STAGE, inputs=(1,), outlets=((2,),), hub=True, stream=True, many=True),
+        NodePlan(3, "waits", Role.STAGE, inputs=(2,), outlets=((3,),), hub=True, stream=True, many=True, excuses_setup=True),
+        NodePlan(4, "sink", Role.SINK, inputs=(3,)),
+    )
+    scheduler = Scheduler(Plan(nodes, tuple(EdgePlan(k, k, 0, k + 1, 0) for k in range(4))))
+    loaded, _, waits = [command.worker for command in scheduler.start(0.0) if isinstance(command, StartWorker)]
+    scheduler.handle(WorkerReady(waits, 4711, StreamState((0,), False, SILENT)), 0.0)
+    assert not any(isinstance(each, Dispatch) for each in scheduler.handle(Due(), SILENT))
+    assert [each.verb for each in scheduler.handle(WorkerReady(loaded, 4712), 9.0) if isinstance(each, Dispatch)] == [Verb.BEGIN]

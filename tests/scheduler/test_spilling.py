@@ -6,6 +6,7 @@ import pytest
 
 from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
+from olympipe_ng.scheduler.deadlock import relieve
 from olympipe_ng.scheduler.messages import Frame, Parcel, Spill, Warn
 from olympipe_ng.scheduler.spilling import spill
 from olympipe_ng.scheduler.state import State
@@ -97,12 +98,25 @@ def test_what_is_taken_from_a_spilled_frame_is_not_counted_any_more(state):
     assert (edge.in_memory, edge.spilled_bytes, len(edge.fresh)) == (0, 0, 0)
 
 
+def test_what_waited_when_an_edge_grew_may_be_spilled_too(state):
+    """``left`` is far ahead, ``right`` has nothing, and the source waits for room before ``left``."""
+    push(state, 300, 2)
+    waiting = push(state, 400, 0)
+    state.nodes[3].ready = (1,)  # the zip has an item of ``left``, and waits for one of ``right``
+    assert relieve(state)
+    assert state.grown == [state.edges[0]]
+    assert spilled(state) == [waiting]
+
+
 def test_the_user_is_told_once_which_arm_it_is(state):
+    """Not again either when all that was spilled has been read, and more comes."""
     grow(state, 2)
-    push(state, 300, 2)
-    spill(state)
-    push(state, 300, 2)
-    spill(state)
+    for _ in range(2):
+        push(state, 300, 2)
+        spill(state)
+        push(state, 300, 2)
+        spill(state)
+        state.edges[2].clear()
     (warning,) = [command.text for command in state.commands if isinstance(command, Warn)]
     assert "'left'" in warning
     assert "'zip'" in warning

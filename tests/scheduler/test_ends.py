@@ -1,0 +1,60 @@
+"""How a stream ends that fails: what was due before the error comes before it, and nothing else is waited for."""
+
+from __future__ import annotations
+
+from olympipe_ng.origins import Origins
+from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
+from olympipe_ng.scheduler.messages import (
+    Counts,
+    Deliver,
+    Dispatch,
+    Done,
+    Parcel,
+    SinkEnd,
+    SourceEnd,
+    SourceFrame,
+    StartWorker,
+    StreamState,
+    Took,
+    Verb,
+    WorkerReady,
+)
+from olympipe_ng.scheduler.scheduler import Scheduler
+
+NODES = (
+    NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
+    NodePlan(1, "batch", Role.STAGE, inputs=(0,), outlets=((1,),), hub=True, stream=True, many=True),
+    NodePlan(2, "sink", Role.SINK, inputs=(1,)),
+)
+EDGES = (EdgePlan(0, 0, 0, 1, 0), EdgePlan(1, 1, 0, 2, 0, queue_size=1))
+BATCH = ((0, Parcel(1, 9, Origins.range(0, 0, 1), None)),)
+
+
+def only(kind, commands):
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def batching(deadline, outputs=()):
+    """Return a scheduler whose batch has taken the first item, has given so much, and waits until then."""
+    scheduler = Scheduler(Plan(NODES, EDGES))
+    (worker,) = only(StartWorker, scheduler.start(0.0))
+    scheduler.handle(WorkerReady(worker.worker, 4711, StreamState((0,), False, None)), 0.0)
+    (order,) = only(Dispatch, scheduler.handle(SourceFrame(0, BATCH[0][1]), 0.0))
+    scheduler.handle(Done(worker.worker, order.ticket, 1, outputs, counts=Counts(1), state=StreamState((0,), False, deadline)), 0.0)
+    return scheduler
+
+
+def test_an_error_does_not_wait_for_what_a_batch_would_give_in_its_time():
+    """``batch(within=60)``: its source fails after a second, and a second is what it takes."""
+    commands = batching(60.0).handle(SourceEnd(0, 1, "broken"), 1.0)
+    assert [command.note for command in only(SinkEnd, commands)] == ["broken"]
+
+
+def test_what_is_due_and_has_no_room_comes_before_the_error():
+    """A slow reader gets the batch that was late only for that."""
+    scheduler = batching(0.5, BATCH)
+    assert not only(SinkEnd, scheduler.handle(SourceEnd(0, 1, "broken"), 1.0))
+    (order,) = only(Dispatch, scheduler.handle(Took(2, 1), 2.0))
+    assert order.verb is Verb.TICK
+    commands = scheduler.handle(Done(order.worker, order.ticket, 0, BATCH, state=StreamState((0,), False, None)), 2.0)
+    assert [type(command) for command in commands if isinstance(command, (Deliver, SinkEnd))] == [Deliver, SinkEnd]
