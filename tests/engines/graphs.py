@@ -16,6 +16,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from olympipe_ng import DROP, Failure, Pipeline
+from tests.strategies import lists_of
 
 __all__ = ["Recipe", "Step", "build", "failing_chains", "items", "plain", "recipes", "size", "unordered_chains"]
 
@@ -282,7 +283,7 @@ _plain_items = st.one_of(
     st.builds(lambda kind, text: kind(text), st.sampled_from([ValueError, KeyError, StopIteration]), st.text("xy", max_size=2)),
     st.builds(lambda n, kind: np.arange(n, dtype=kind), st.integers(0, 4), st.sampled_from(["u1", "f8"])),
 )
-items = st.builds(lambda few, times: few * times, st.lists(_plain_items, max_size=25), st.sampled_from([1, 1, 1, 20]))
+items = st.builds(lambda few, times: few * times, lists_of(_plain_items, 25), st.sampled_from([1, 1, 1, 20]))
 """Few of many kinds; at times enough of them that frames grow."""
 
 
