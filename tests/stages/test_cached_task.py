@@ -201,11 +201,13 @@ def test_classes_of_main_come_back_as_the_users_own(tmp_path: Path) -> None:
     """Also in a worker whose ``__main__`` is another program's."""
     space: dict[str, Any] = {"__name__": "__main__"}
     exec("class Point:\n    def __init__(self, x): self.x = x\ndef make(x):\n    return [Point(x), Point]", space)
-    first, again = (cached(space["make"], tmp_path).apply(3) for _ in range(2))
+    context = FakeContext()
+    first, again = (cached(space["make"], tmp_path, context).apply(3) for _ in range(2))
     assert type(first[0]) is type(again[0]) is space["Point"]
     assert again[0].x == 3
     assert again[1] is space["Point"]
     assert len(entries(tmp_path)) == 1
+    assert not context.warnings  # it was found, and not computed again
 
 
 def test_local_classes_and_lambdas_can_be_results(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import threading
 from typing import Any
@@ -129,11 +130,13 @@ def test_builtins_of_one_name_differ() -> None:
     assert len({digest(Code(fn)) for fn in (math.sqrt, cmath.sqrt, len)}) == 3
 
 
-def test_a_library_counts_by_its_name() -> None:
+def test_a_library_counts_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its code is not looked into; ``version=`` is for that."""
     text = "import json\ndef f(x): return json.dumps(x)"
-    assert of(text) == of(text)
-    assert of(text) != of(text.replace("dumps", "loads"))
+    before = of(text)
+    assert before != of(text.replace("dumps", "loads"))
+    monkeypatch.setattr(json.dumps, "__code__", (lambda *args, **kwargs: "").__code__)
+    assert before == of(text)
 
 
 def test_a_module_of_the_users_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 
 from olympipe_ng.stages import TemporalBatch
@@ -7,12 +8,15 @@ from tests.stages.driving import Drive, assert_cuts_do_not_matter, opaque_run, r
 from tests.strategies import Event, cuts, streams
 
 
-def test_each_window_gives_its_items() -> None:
+@pytest.mark.parametrize("interval", [0.25, 1.0, 8.0])
+def test_each_window_gives_its_items(interval: float) -> None:
     """Windows follow one another from the first item on; one without items gives nothing."""
-    drive = Drive(TemporalBatch(1.0)).give("ab").wait(0.9).give("c", start=2)
+    drive = Drive(TemporalBatch(interval)).give("ab").wait(0.75 * interval).give("c", start=2)
     assert drive.items == []
-    assert drive.wait(0.1).items == [["a", "b", "c"]]
-    drive.wait(1.5).give("d", start=3).wait(0.5)
+    assert drive.wait(0.25 * interval).items == [["a", "b", "c"]]
+    drive.wait(1.5 * interval).give("d", start=3)
+    assert drive.wait(0.375 * interval).items[1:] == []
+    drive.wait(0.125 * interval)
     assert drive.items[1:] == [["d"]]
     assert drive.origins == [((0, 0, 3),), ((0, 3, 4),)]
 
