@@ -23,10 +23,10 @@ cuts = st.lists(st.booleans(), min_size=LONGEST, max_size=LONGEST).map(lambda cu
 """Before which events a call of ``process`` ends."""
 
 
-def lists_of(rows: st.SearchStrategy[Any], longest: int = LONGEST) -> st.SearchStrategy[list[Any]]:
+def lists_of(rows: st.SearchStrategy[Any], longest: int = LONGEST, few: int = FEW) -> st.SearchStrategy[list[Any]]:
     """Draw lists of any length. Left to itself hypothesis draws none or one of them in two of three examples: it fills up with what it
     takes for simplest. So that is a few here."""
-    lengths = sorted(range(longest + 1), key=lambda length: abs(length - FEW))
+    lengths = sorted(range(longest + 1), key=lambda length: abs(length - few))
     return st.sampled_from(lengths).flatmap(lambda length: st.lists(rows, min_size=length, max_size=length))
 
 

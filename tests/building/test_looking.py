@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olympipe_ng import DROP, GraphError, Pipeline, SerializationError, SourceConsumed, StageError, current_item
+from tests.strategies import lists_of
 
 
 def test_preview_runs_in_this_process_and_starts_nothing():
@@ -85,7 +86,7 @@ def test_a_preview_of_a_repeated_one_shot_takes_nothing():
     assert numbers.wait_for_result() == [1, 2]
 
 
-@given(data=st.lists(st.integers(), max_size=8), index=st.integers(-10, 10))
+@given(data=lists_of(st.integers(), 8), index=st.integers(-10, 10))
 def test_indexing_is_indexing_the_results(data, index):
     """``pipeline[i]`` is what ``list(pipeline)[i]`` is, or the same error."""
     pipeline = Pipeline(data).task(lambda x: x + 1)
@@ -99,7 +100,7 @@ def test_indexing_is_indexing_the_results(data, index):
 
 
 @given(
-    data=st.lists(st.integers(), max_size=8),
+    data=lists_of(st.integers(), 8),
     part=st.builds(slice, *[st.none() | st.integers(-10, 10)] * 2, st.none() | st.sampled_from([-2, -1, 1, 2, 3])),
 )
 def test_slicing_is_slicing_the_results(data, part):

@@ -187,14 +187,14 @@ ONE_ORIGIN = ("task", "filter", "tap", "starmap", "async")
 def chains(policies: Sequence[str] = SOFT, *, most: int = 3) -> st.SearchStrategy[tuple[Step, ...]]:
     """Draw a chain of steps of any kind."""
     functions = _steps_with_functions(ALL, policies)
-    return st.lists(st.booleans().flatmap(lambda stream: STREAMS if stream else functions), max_size=most).map(tuple)
+    return lists_of(st.booleans().flatmap(lambda stream: STREAMS if stream else functions), most, 2).map(tuple)
 
 
 def _arms(steps: st.SearchStrategy[tuple[Step, ...]]) -> st.SearchStrategy[tuple[tuple[Step, ...], ...]]:
     return st.tuples(steps, steps)
 
 
-_free = st.lists(_steps_with_functions(ONE_ORIGIN, SOFT), max_size=2).map(tuple)
+_free = lists_of(_steps_with_functions(ONE_ORIGIN, SOFT), 2, 1).map(tuple)
 _nothing: st.SearchStrategy[Any] = st.just(())
 
 
@@ -217,7 +217,7 @@ def failing_chains() -> st.SearchStrategy[Recipe]:
 
 def failing_rejoins() -> st.SearchStrategy[Recipe]:
     """Draw a rejoin of which the first failure ends the run."""
-    steps = st.lists(_steps_with_functions(ONE_ORIGIN, ("raise",)), max_size=2).map(tuple)
+    steps = lists_of(_steps_with_functions(ONE_ORIGIN, ("raise",)), 2, 1).map(tuple)
     return st.builds(
         Recipe, steps, st.sampled_from(["branches", "split"]), _arms(steps), st.just("rejoin"), chains(("raise",), most=1)
     )
@@ -228,7 +228,7 @@ BRANCHED = ("class", "repeat", "task", "filter", "explode", "split", "batch", "s
 
 def branched() -> st.SearchStrategy[list[tuple[str, int]]]:
     """Draw a chain of which some stages hand out their failures, hold an instance, or run the epochs before them."""
-    return st.lists(st.tuples(st.sampled_from(BRANCHED), st.integers(1, 3)), max_size=4)
+    return lists_of(st.tuples(st.sampled_from(BRANCHED), st.integers(1, 3)), 4, 2)
 
 
 class Model:
@@ -272,7 +272,7 @@ def unordered_chains() -> st.SearchStrategy[Recipe]:
     functions = _steps_with_functions(ALL, SOFT).map(lambda step: step._replace(options=(*step.options, ("ordered", False))))
     timed = st.just(Step("temporal_batch", (0.002,))).map(lambda step: (step, Step("explode")))
     steps = st.one_of(functions.map(lambda step: (step,)), _steps_with_functions(ALL, SOFT).map(lambda step: (step,)), timed)
-    return st.lists(steps, max_size=3).map(lambda parts: Recipe(tuple(step for part in parts for step in part), "", (), "", ()))
+    return lists_of(steps, 3, 2).map(lambda parts: Recipe(tuple(step for part in parts for step in part), "", (), "", ()))
 
 
 _scalars = st.none() | st.integers(-5, 5) | st.text("ab", max_size=3) | st.floats(allow_nan=False, width=16)

@@ -13,11 +13,12 @@ from olympipe_ng import SourceConsumed
 from olympipe_ng.building.source import make_source
 from olympipe_ng.sources import open_source, peeked
 from tests.sources.reading import async_numbers, read, take_all
+from tests.strategies import lists_of
 
 TIMEOUT = 10
 
 
-@given(data=st.lists(st.integers()), looks=st.lists(st.integers(0, 5), max_size=4), sliced=st.booleans())
+@given(data=lists_of(st.integers()), looks=lists_of(st.integers(0, 5), 4, 2), sliced=st.booleans())
 def test_what_was_looked_at_is_given_to_the_next_run_first(data, looks, sliced):
     """However often a one-shot is previewed, the next run gives every item once and in order."""
     source = make_source(iter(data))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from olympipe_ng.origins import MOST_SPANS, Origin, Origins
 from olympipe_ng.stages.trail import SPARE, Trail
+from tests.strategies import lists_of
 
 spans = st.tuples(st.integers(0, 1), st.integers(0, 12), st.integers(1, 4)).map(lambda span: (span[0], span[1], span[1] + span[2]))
-any_origins = st.lists(st.lists(spans, max_size=3).map(tuple), min_size=1, max_size=20)
+any_origins = lists_of(lists_of(spans, 3, 1).map(tuple), 20).filter(bool)
 ascending = st.sets(st.integers(0, 40), min_size=1, max_size=20).map(lambda indices: [((0, at, at + 1),) for at in sorted(indices)])
 cuts = st.frozensets(st.integers(1, 19))
 

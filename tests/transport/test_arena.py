@@ -19,6 +19,7 @@ from olympipe_ng.transport.arena import Arena, Keeper, Reader, arena_supported
 from olympipe_ng.transport.by_value import ByValue
 from olympipe_ng.transport.encoding import BufferRef, Encoded, Encoder, decode
 from olympipe_ng.transport.wire import channel_pair
+from tests.strategies import lists_of
 from tests.transport.memory import MB, Trio
 
 pytestmark = pytest.mark.skipif(not arena_supported(), reason="no memory by descriptor here")
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(not arena_supported(), reason="no memory by desc
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
-@given(st.lists(st.integers(1, 40_000) | st.tuples(st.integers(0, 50)), max_size=60))
+@given(lists_of(st.integers(1, 40_000) | st.tuples(st.integers(0, 50)), 60))
 def test_blocks_never_overlap_and_come_back(steps):
     """Whatever is put, and freed in whatever order: each block keeps its bytes, and in the end all room is one again."""
     trio = Trio()

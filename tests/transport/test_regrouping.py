@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from olympipe_ng.transport.encoded import Scalars
 from olympipe_ng.transport.encoding import Token, decode, encode_tokens
+from tests.strategies import lists_of
 from tests.transport.values import ITEMS, CannotRebuild, CannotRestore, encode, same, travel
 
 SHAPES = st.recursive(
@@ -23,7 +24,7 @@ def fill(shape, values):
 
 
 @settings(deadline=None, derandomize=True)
-@given(ITEMS, st.lists(SHAPES, max_size=5))
+@given(ITEMS, lists_of(SHAPES, 5, 2))
 def test_regrouping_tokens_is_regrouping_items(items, shapes):
     """Whatever lists and tuples an opaque stage builds of its tokens, it built of the items; twice in a row, too."""
     tokens = travel(encode(items)).tokens()

@@ -16,6 +16,7 @@ from olympipe_ng.transport.by_value import ByValue
 from olympipe_ng.transport.encoding import BufferRef, Encoder, decode
 from olympipe_ng.transport.importable import take_stock
 from olympipe_ng.transport.spill import Space, Spool
+from tests.strategies import lists_of
 
 
 def encode(*items):
@@ -105,7 +106,7 @@ def test_a_full_disk_is_an_error_and_takes_no_space(spool, monkeypatch):
     assert spool.size == 0
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 50))))
+@given(lists_of(st.tuples(st.booleans(), st.integers(1, 50))))
 def test_no_two_takers_have_the_same_space(moves):
     space, taken = Space(), []
     for give, size in moves:

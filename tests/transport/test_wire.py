@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from olympipe_ng.transport import incoming, wire
 from olympipe_ng.transport.wire import Channel, channel_pair
+from tests.strategies import lists_of
 
 HEADERS = st.tuples(st.integers(), st.text(max_size=20), st.binary(max_size=40), st.none() | st.booleans() | st.floats(allow_nan=False))
-MESSAGES = st.lists(st.tuples(HEADERS, st.lists(st.binary(max_size=300), max_size=5)), max_size=12)
+MESSAGES = lists_of(st.tuples(HEADERS, lists_of(st.binary(max_size=300), 5, 2)), 12)
 
 
 @pytest.fixture

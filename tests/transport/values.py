@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from olympipe_ng.drop import DROP
 from olympipe_ng.transport.encoded import SHORT
 from olympipe_ng.transport.encoding import THRESHOLD, BufferRef, Encoded, Encoder, decode
+from tests.strategies import lists_of
 
 
 @dataclasses.dataclass
@@ -38,7 +39,7 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-ITEMS = st.lists(SCALAR_VALUES, max_size=8) | st.lists(VALUES, max_size=8)
+ITEMS = lists_of(SCALAR_VALUES, 8) | lists_of(VALUES, 8)
 
 
 def encode(items, by_value=None, **options):
