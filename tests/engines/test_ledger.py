@@ -155,3 +155,18 @@ def test_the_ledger_of_a_run_that_failed_is_balanced(kind, where):
             list(run)
         stage = run.report().stages[1]
     assert (stage.passed, stage.failed, stage.settled) == (3, 1, stage.items_in)
+
+
+@each_engine
+def test_the_ledger_is_balanced_where_a_stage_fails_at_the_end_of_its_stream(where):
+    """All its items went through: what failed was none of them."""
+
+    def emit(total):
+        yield total
+        raise ValueError("at the end")
+
+    with Pipeline(range(9), **where).checkpoint(0, lambda item, total: total + item, emit).start() as run:
+        with pytest.raises(StageError, match="at the end"):
+            list(run)
+        stage = run.report().stages[1]
+    assert (stage.passed, stage.failed, stage.settled) == (9, 0, stage.items_in)

@@ -34,7 +34,22 @@ def test_a_worker_tells_of_each_part_soon_only_where_somebody_has_nothing_to_do(
 
     dones = answers(work, 8, RunConfig(), hurry=hurry)
     assert [done.upto for done in dones] == told
+    assert [round(done.slowest, 6) for done in dones] == [0.004] * len(told)
     assert [done.finished for done in dones] == [False] * (len(told) - 1) + [True]
+
+
+@pytest.mark.parametrize(("patience", "told"), [(0.010, 4), (0.0, 8)])
+def test_a_worker_gives_back_the_rest_of_a_ticket_for_which_others_have_waited_long_enough(patience, told, monkeypatch):
+    """Items of 4 ms, told of two by two: what is told after 10 ms is the last. Where nobody could take the rest it keeps that."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def work(x):
+        now[0] += 0.004
+        return x
+
+    last = answers(work, 8, RunConfig(), hurry=True, patience=patience)[-1]
+    assert (last.upto, last.finished) == (told, True)
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -117,12 +132,12 @@ def test_the_time_of_an_attempt_that_failed_is_the_functions(kind, monkeypatch):
     assert (stage.failed, stage.retried, stage.busy_seconds, stage.moving_seconds) == (1, 2, 3.0, 0.0)
 
 
-def answers(work, count, config, *, hurry, interrupted=None):
+def answers(work, count, config, *, hurry, patience=0.0, interrupted=None):
     """Run one ticket of so many numbers, and return what the worker says."""
     worker, order = prepare(Pipeline(range(count)).task(work), count, config, interrupted)
     context = contextvars.copy_context()  # this thread is no worker, before and after
     context.run(worker.setup)
-    return context.run(lambda: list(worker.run(order._replace(hurry=hurry))))
+    return context.run(lambda: list(worker.run(order._replace(hurry=hurry, patience=patience))))
 
 
 def prepare(pipeline, count, config, interrupted=None):

@@ -123,6 +123,17 @@ def test_twenty_milliseconds_of_work_are_dealt_at_once_while_every_worker_can_ha
     assert set(sizes[-5:-1]) == {last}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_rest_of_a_ticket_is_wanted_back_only_where_another_worker_could_take_it(workers):
+    """And not of one item: after more than it should take, not at once."""
+    run = OneByOne(queue_size=200, workers=workers)
+    tickets = [run.settle(seconds=0.005) for _ in range(20)]
+    several = [ticket for ticket in tickets if ticket.hi - ticket.lo > 1]
+    assert several
+    assert all((ticket.patience > 0.005 * (ticket.hi - ticket.lo)) is (workers > 1) for ticket in several)
+    assert not any(ticket.patience for ticket in tickets if ticket not in several)
+
+
 @pytest.mark.parametrize("left", [0, 1])
 def test_a_ticket_is_in_a_hurry_only_while_somebody_has_nothing_until_it_gives_something(left):
     run = OneByOne(queue_size=8)
