@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 
 import pytest
 
-from olympipe_ng import Pipeline, StageError
+from olympipe_ng import Pipeline, StageError, current_item
 from tests.engines.kinds import METHODS, each_engine, everywhere, in_threads
 
 RECORDS = [{"email": k % 3 > 0, "phone": k % 2 > 0} for k in range(300)]
@@ -99,6 +100,16 @@ def test_both_halves_of_a_split_may_be_read_together(where):
     with train.start([val]) as run:
         odd, even = run.iterate(train), run.iterate(val)
         assert [item for pair in zip(odd, even, strict=True) for item in pair] == [k + d for k in range(0, 40, 2) for d in (1, 0)]
+
+
+@each_engine
+def test_of_an_item_of_which_one_branch_cannot_be_sent_no_branch_is(where):
+    """It fails as a whole, and its neighbours keep their places."""
+    left, right = Pipeline(range(4), on_error="collect", **where).split(lambda x: (x, threading.Lock() if x == 2 else -x), n=2)
+    results = Pipeline.wait_for_all_results([left.task(lambda x: (x, current_item().index)), right])
+    assert results == [[(0, 0), (1, 1), (3, 3)], [0, -1, -3]]
+    assert len(results.errors) == 1
+    assert "item 2" in results.errors[0]
 
 
 @each_engine

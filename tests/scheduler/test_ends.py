@@ -1,4 +1,4 @@
-"""How a stream ends that fails: what was due before the error comes before it, and nothing else is waited for."""
+"""How a stream ends: what was due before an error comes before it, and nothing else is waited for."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from olympipe_ng.scheduler.messages import (
     WorkerReady,
 )
 from olympipe_ng.scheduler.scheduler import Scheduler
+from olympipe_ng.scheduler.statistics import take_statistics
 
 NODES = (
     NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
@@ -58,3 +59,11 @@ def test_what_is_due_and_has_no_room_comes_before_the_error():
     assert order.verb is Verb.TICK
     commands = scheduler.handle(Done(order.worker, order.ticket, 0, BATCH, state=StreamState((0,), False, None)), 2.0)
     assert [type(command) for command in commands if isinstance(command, (Deliver, SinkEnd))] == [Deliver, SinkEnd]
+
+
+def test_what_a_source_was_asked_for_and_will_not_give_is_not_waited_for():
+    """Nor shown as bytes that wait."""
+    scheduler = batching(60.0)
+    assert scheduler.state.sources[0].asked > 1
+    scheduler.handle(SourceEnd(0, 1), 1.0)
+    assert [node.waiting_bytes for node in take_statistics(scheduler.state)] == [0, 0, 0]
