@@ -177,6 +177,15 @@ def test_plain_numbers_that_nobody_reads_are_counted_as_unread_however_many_come
     assert (divide.passed, divide.unread, divide.failed, divide.items_out) == (0, 1980, 20, 20)
 
 
+@each_engine
+def test_of_a_filter_whose_failures_alone_are_read_what_it_would_keep_is_unread(where):
+    """And what it would not keep is filtered, as ever."""
+    _kept, bad = Pipeline([0, 1, 2, "x", 4], **where).filter(lambda x: x % 2 == 0, on_error="branch")
+    failures = bad.wait_for_result()
+    stage = failures.report.stages[1]
+    assert (stage.unread, stage.filtered, stage.failed) == (3, 1, 1)
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @everywhere
 def test_what_an_explode_gives_to_an_unread_branch_is_counted_and_not_moved(where, kind):

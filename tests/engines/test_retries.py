@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 
@@ -68,6 +69,18 @@ def test_retry_on_says_what_is_worth_another_try(where, retry_on, tmp_path):
 
 def slip(error):
     return error.code == 5
+
+
+async def hang(item):
+    await asyncio.sleep(60)
+
+
+@each_engine
+def test_what_took_too_long_is_tried_again_whatever_retry_on_says(where):
+    """Which is about what the function raises."""
+    late = Pipeline([7], on_error="collect", **where).task(hang, timeout=0.05, retries=1, retry_on=ZeroDivisionError).wait_for_result()
+    assert late.report.stages[1].retried == 1
+    assert "(after 2 attempts)" in late.errors[0]
 
 
 async def divide_later(item):

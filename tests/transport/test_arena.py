@@ -73,14 +73,16 @@ def test_a_segment_is_used_only_once_it_was_accepted():
     arena.close()
     arena = Arena(1, lambda segment, fd: arena.refuse(segment))
     assert [arena.put(bytes(MB)) for _ in range(3)] == [None] * 3
+    assert not arena.waiting
     arena.close()
 
 
 def test_there_is_a_limit(monkeypatch):
-    """Beyond its limit an arena has no room; freeing makes some."""
+    """Beyond its limit an arena has no room, nor a segment that would be of no use; freeing makes some."""
     trio = Trio(limit=3 * MB)
-    refs = [trio.put(bytes(MB)) for _ in range(4)]
-    assert [ref is None for ref in refs] == [False, False, False, True]
+    refs = [trio.put(bytes(MB)) for _ in range(5)]
+    assert [ref is None for ref in refs] == [False, False, False, True, True]
+    assert len(trio.arena._segments) == 1
     trio.arena.free(refs[1])
     assert trio.put(bytes(MB)).offset == MB
     assert trio.arena.used == 3 * MB
@@ -95,6 +97,17 @@ def test_a_second_segment_is_announced_when_the_first_is_full(monkeypatch):
     assert [ref.segment for ref in refs] == [0, 0, 1, 2]
     trio.show(refs)
     assert [trio.reader.view(ref)[-1] for ref in refs] == [0, 1, 2, 3]
+    trio.close()
+
+
+def test_a_segment_that_is_full_keeps_what_it_has(monkeypatch):
+    """An idle moment gives back what is not used, and here there is nothing of that."""
+    monkeypatch.setattr(module, "SEGMENT", 2 * MB)
+    trio = Trio()
+    refs = [trio.put(bytes([n]) * MB) for n in range(2)]
+    trio.arena.trim()
+    trio.show(refs)
+    assert [trio.reader.view(ref)[-1] for ref in refs] == [0, 1]
     trio.close()
 
 
