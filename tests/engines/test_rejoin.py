@@ -197,3 +197,23 @@ def test_an_arm_that_gives_nothing_more_does_not_hold_back_an_error(where):
     with pytest.raises(StageError, match="not 5"):
         rows.extend(base.filter(lambda x: x < 2).rejoin(base.task(fail_at(5)), missing=None))
     assert rows == [(0, 0), (1, 1), (None, 2), (None, 3), (None, 4)]
+
+
+BEHIND = {"nothing": lambda p: p, "unique": lambda p: p.unique(), "scan": lambda p: p.scan(0, lambda x, _: x)}
+
+
+@each_engine
+@pytest.mark.parametrize("between", BEHIND.values(), ids=BEHIND)
+def test_an_item_that_comes_late_in_an_arm_out_of_order_is_not_lost(where, between):
+    """What came out of a stage behind ``ordered=False`` says nothing of its elders: the first item is tried again, and comes last."""
+    failed = []
+
+    def fail_first(x):
+        if x == 0 and not failed:
+            failed.append(x)
+            raise OSError("not yet")
+        return x
+
+    numbers = Pipeline(range(40), **where)
+    late = between(numbers.task(fail_first, ordered=False, retries=1, backoff=0.2))
+    assert late.rejoin(numbers).wait_for_result() == [(x, x) for x in range(40)]
