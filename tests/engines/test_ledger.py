@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -83,6 +84,13 @@ def test_a_fraction_of_failures_is_one_of_all_that_was_drawn(where):
     assert Pipeline(items, on_error="collect", max_failures=0.5, **where).task(abs).wait_for_result() == [1] * 6
     with pytest.raises(TooManyFailures, match="6 of 10 items failed"):
         Pipeline(items[:4] + items[:2] + items[6:], on_error="collect", max_failures=0.5, **where).task(abs).wait_for_result()
+
+
+@each_engine
+def test_a_source_that_fails_too_often_is_not_read_to_its_end(where):
+    """It may have none."""
+    with pytest.raises(TooManyFailures, match="items failed, more than max_failures=2"):
+        Pipeline(itertools.repeat(threading.Lock()), on_error="collect", max_failures=2, **where).task(abs).wait_for_result()
 
 
 @each_engine

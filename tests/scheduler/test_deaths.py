@@ -192,7 +192,7 @@ def test_of_several_lanes_only_what_was_begun_is_judged():
     assert driver.dealt() == [(0, 1, Verb.ITEMS), (1, 2, Verb.JUDGE), (2, 3, Verb.ITEMS)]
 
 
-@pytest.mark.parametrize("in_hand", [range(2, 3), range(1, 3), range(2, 4)])
+@pytest.mark.parametrize("in_hand", [range(2, 3), range(1, 3), range(2, 4), range(3, 4)])
 def test_an_item_that_has_given_something_is_judged_and_what_is_behind_it_comes_back(in_hand):
     """What it gave is committed, so it is not run again; another that its worker may have been at comes back alone, once."""
     driver = Driver(many=True)

@@ -50,6 +50,8 @@ def test_an_edge_within_its_bounds_is_left_alone(state):
     grow(state, 2)
     push(state, 200, 2)
     assert spilled(state) == []
+    state.edges[2].cut(4)
+    assert (state.edges[2].in_memory, state.edges[2].spilled_bytes) == (120, 0)
 
 
 def test_the_newest_frames_go_until_the_rest_is_within_bounds(state):
