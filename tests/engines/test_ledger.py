@@ -42,6 +42,15 @@ def test_too_many_failures_name_their_stage_and_show_the_last_that_was_kept(wher
         assert cause in str(caught.value.__cause__)
 
 
+@each_engine
+def test_the_failure_that_was_too_much_is_recorded_like_those_before_it(where):
+    with Pipeline([0, 0, 0], on_error="collect", max_failures=2, **where).task(lambda x: 1 / x).start() as run:
+        with pytest.raises(TooManyFailures):
+            list(run)
+        assert len(run.errors) == 3
+        assert "item 2 0" in run.errors[2]
+
+
 class NotLoadable:
     """Pickles, and cannot be loaded again."""
 
