@@ -271,6 +271,14 @@ def test_a_stall_is_told_of_once_until_something_moves():
     assert "holds 5 items from item 5 on" in stall(driver, None)
 
 
+def test_a_stall_behind_the_last_item_names_none():
+    """What its worker was seen at was told of meanwhile; only the end of the ticket is still to come."""
+    driver = Driver()
+    order = driver.feed()
+    driver.tell(Done(order.worker, order.ticket, ITEMS, finished=False))
+    assert "holds the end of its stream" in stall(driver, {order.ticket: range(ITEMS - 1, ITEMS)})
+
+
 def test_a_stall_in_a_slice_says_so():
     driver = Driver()
     order = driver.feed()
