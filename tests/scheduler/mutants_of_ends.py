@@ -94,7 +94,7 @@ def a_dead_worker_is_not_replaced(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(deaths, "_replace", lambda state, worker, event: None)
 
 
-@mutant("told to close|ledger|should be|lost|expected|never released")
+@mutant("told to close|ledger|should be|lost|expected|never released|hang")
 def the_end_does_not_wait_for_what_is_in_hand(patch: pytest.MonkeyPatch) -> None:
     def after_items(state: State, node: Node) -> None:
         edge = state.edges[node.plan.inputs[0]]

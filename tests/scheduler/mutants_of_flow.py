@@ -27,7 +27,7 @@ def no_bound_in_items(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Edge, "room", lambda edge, *, oldest=False: 1000)
 
 
-@mutant("bytes, its bound is")
+@mutant("bytes, its bound is|and it is not the oldest")
 def no_bound_in_bytes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Edge, "_room", lambda edge, used: edge.capacity + edge.growth - used)
 

@@ -56,6 +56,7 @@ class Builder:
         rng, number = self.rng, len(self.nodes)
         self.nodes.append(NodePlan(number, "source", Role.SOURCE, outlets=((),)))
         total = self.scale * rng.choice((0, 1, 2, 3, rng.randint(4, 12), rng.randint(4, 25), rng.randint(10, 40)))
+        total += rng.randint(30, 90) if self.flavour.calm else 0
         raises = rng.random() < self.flavour.source_raises
         self.sources[number] = SourceHabit(total, raises, rng.choice(PACES), rng.random() < 0.4)
         self.ends.append(End(number, source=number))
@@ -179,6 +180,7 @@ class Flavour:
         self.max_failures = rng.random() < 0.05
         self.wide = rng.choice((1, 3, 4))
         self.heavy = rng.choice((0, 0, 100))
+        self.calm = rng.random() < 0.3  # cheap items, a lane for each stage: tickets of many
 
     def kind(self, exact: bool) -> Kind:
         kind = self.rng.choice(self.kinds)
@@ -188,6 +190,8 @@ class Flavour:
 
     def bounds(self) -> tuple[int | None, int]:
         rng = self.rng
+        if self.calm:
+            return None, NO_BOUND
         size = rng.randint(1, 6) if rng.random() < self.tight else None
         return size, rng.choice((10, 40, 150)) if rng.random() < self.tight_bytes else NO_BOUND
 
@@ -198,7 +202,7 @@ class Flavour:
         spec.fanout = rng.choice((0, 1, 3, 3, 6))
         if self.explosive and kind is Kind.EXPLODE:
             self.explosive, spec.fanout = False, rng.choice((60, 200, 1000))
-        spec.pace = self.pace if self.pace is not None else rng.choice(PACES)
+        spec.pace = rng.choice(PACES[:3]) if self.calm else self.pace if self.pace is not None else rng.choice(PACES)
         spec.heavy = self.heavy
         if kind is Kind.BATCH and rng.random() < 0.3:
             spec.within = rng.choice((0.001, 0.05))
@@ -207,6 +211,7 @@ class Flavour:
         if kind.itemwise:
             spec.fails, spec.kills, spec.hangs = (rng.choice((0, rate, rate)) for rate in (self.failing, self.killing, self.hanging))
             spec.on_error = rng.choice(self.policies)
+            spec.hangs = 0 if self.calm else spec.hangs
         return spec
 
     def size(self, kind: Kind) -> int:
@@ -225,7 +230,7 @@ class Flavour:
             if not spec.fails:
                 return plan
             return plan._replace(retries=rng.choice((0, 2)), backoff=rng.choice((0.0, 0.05)), on_error=spec.on_error)
-        return NodePlan(
+        plan = NodePlan(
             number,
             label,
             Role.STAGE,
@@ -244,6 +249,7 @@ class Flavour:
             redeliver=rng.random() >= 0.1,
             max_items=rng.choice((None, None, None, rng.randint(1, 8))),
         )
+        return plan._replace(workers=1, lanes=1, timeout=None) if self.calm else plan
 
 
 ITEMS = (Kind.MAP, Kind.MAP, Kind.FILTER, Kind.EXPLODE, Kind.SPLIT)
