@@ -335,11 +335,9 @@ def fail_run(state: State, note: Any) -> None:
 
 def stop(state: State) -> None:
     """Drop what is in flight and let every worker go."""
-    if state.stopping:
-        return
     state.stopping = True
-    for node in state.nodes:
-        if node.plan.role is Role.SINK and node.alive:
+    for node in state.sinks:
+        if node.alive:
             node.status = Status.CANCELLED
             state.say(SinkEnd(node.number, state.note))
             _close_inputs(state, node)
