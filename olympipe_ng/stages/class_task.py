@@ -59,7 +59,7 @@ class ClassTask(Stage):
     def _check_kept(self) -> None:
         for option in ("max_items_per_worker", "max_rss_per_worker"):
             if getattr(self.config, option) is not None:
-                raise GraphError(f"stateful=True: the instance accumulates, and {option} would throw it away with its worker: leave out either")
+                raise GraphError(f"stateful=True: the instance accumulates, and {option} would throw it away: leave out either")
 
     def _check_method(self, method: Any) -> None:
         owner = name_of(self.constructor)
