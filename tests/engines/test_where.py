@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from olympipe_ng import Pipeline
+from olympipe_ng import Pipeline, StageError
 from tests.engines.kinds import METHODS, in_processes
 
 SCRIPT = Path(__file__).with_name("main_script.py")
@@ -107,6 +107,39 @@ def test_a_module_that_runs_a_pipeline_while_it_is_imported(method, threads, tmp
     (tmp_path / "within" / "__init__.py").write_text("from . import module")
     (tmp_path / "within" / "module.py").write_text(textwrap.dedent(module))
     assert run([sys.executable, "-c", "import within"], method, folder=tmp_path, THREADS=str(threads)) == "imported\n"
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_workers_that_import_a_module_which_runs_a_pipeline_do_so_ten_deep_and_not_without_end(method, tmp_path):
+    """The innermost says what is wrong, and that comes up through all of them."""
+    module = """
+        import os
+        from olympipe_ng import Pipeline
+
+        def look(item):
+            import without_guard
+            return item
+
+        Pipeline([1], start_method=os.environ["METHOD"]).task(look).wait_for_result()
+    """
+    (tmp_path / "without_guard.py").write_text(textwrap.dedent(module))
+    script = """
+        try:
+            import without_guard
+        except RuntimeError as error:
+            print(str(error).count("stage 1 'look'"), "begin it under `if __name__" in str(error))
+    """
+    assert run([sys.executable, "-c", textwrap.dedent(script)], method, folder=tmp_path) == "10 True\n"
+
+
+def run_myself(item):
+    return Pipeline([item], start_method="fork").task(run_myself).wait_for_result()
+
+
+def test_a_task_that_runs_its_own_pipeline_fails():
+    """A run may begin in a worker of another, but not without end."""
+    with pytest.raises(StageError, match="does a task run the pipeline that it belongs to"):
+        run_myself(1)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, Protocol
 from ...failures import Kind, Note
 from ...lazy import lazy
 from ...machine import read
+from ...nesting import enter, next_depth
 from ...transport.importable import Stock
 from ...transport.wire import Channel, channel_pair
 from ...worker import StageSpec
@@ -68,6 +69,7 @@ class Settings(NamedTuple):
 
     method: str
     caller: int
+    depth: int  # runs that its workers are in
     zero_copy: bool
     together: bool  # frame_pickling="list"
     blas_threads: int
@@ -240,7 +242,8 @@ def take_settings(method: str, config: Any, blas_threads: int, kept: int) -> Set
     own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
     together = config.frame_pickling == "list"
     copying = (bool(config.zero_copy), together)
-    return Settings(method, os.getpid(), *copying, blas_threads, kept, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
+    whose = (method, os.getpid(), next_depth())
+    return Settings(*whose, *copying, blas_threads, kept, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
 
 
 def _module_path() -> tuple[str, ...]:
@@ -262,7 +265,8 @@ def _folder() -> str:
 
 
 def prepare(settings: Settings) -> None:
-    """Be as the caller is: arguments, module path, warning filters, log levels."""
+    """Be as the caller is: arguments, module path, warning filters, log levels; and know how many runs this is in."""
+    enter(settings.depth)
     sys.argv[:] = list(settings.argv)
     sys.path[:] = list(settings.path)
     _filter_warnings(settings)
@@ -309,6 +313,7 @@ def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, 
     name_process(spec.plan.label)
     be_mortal_again()
     reseed()
+    enter(settings.depth)
     if stock is None:
         _filter_warnings(settings)  # once more: the graph brought its modules
     cap_threads(threads_of_stage(spec.stage.config.blas_threads, settings.blas_threads))
