@@ -38,6 +38,7 @@ from .arrays import is_plain_array, reduce_nested
 from .definitions import reduce_definition
 from .importable import Importable, Stock
 from .namespaces import expect, senders, share
+from .rebuilding import reduce_exception
 from .wrappers import CACHED, reduce_wrapper
 
 __all__ = ["PICKLE_ERRORS", "ByValue", "NeedsFullPickler", "forget", "learn", "loads_graph", "lookup"]
@@ -310,7 +311,7 @@ class _PlainPickler(pickle.Pickler):
             return reduce_nested(obj)
         if kind is CACHED and not self._owner.by_name(obj):
             raise NeedsFullPickler(f"{obj!r} goes by value")
-        return NotImplemented
+        return reduce_exception(obj) if issubclass(kind, BaseException) else NotImplemented
 
 
 @cache
@@ -360,6 +361,8 @@ def _full_pickler() -> Any:
                 return cloudpickle.dynamic_subimport, (obj.__name__, state)
             if type(obj) is io.TextIOWrapper and obj not in (sys.stdin, sys.stdout, sys.stderr):
                 raise TypeError("cannot pickle an open file")  # cloudpickle would send its content and call that the file
+            if issubclass(type(obj), BaseException):
+                return reduce_exception(obj)
             return NotImplemented if type(obj) is CACHED and self._owner.by_name(obj) else reduce_wrapper(obj)
 
     return FullPickler

@@ -3,8 +3,7 @@
     worker   dump_exception(exc) ──► bytes, if it pickles *and* unpickles into the same thing (tried here), else None
     caller   load_exception(bytes) ──► the exception
 
-Pickle rebuilds an exception by calling its class with ``args``: an ``__init__`` of two parameters fails so, and one that words the message
-words it twice. Where the copy differs or fails, the exception goes as type, args and state, rebuilt without its own ``__init__``.
+Where the copy differs or fails, the exception goes as type, args and state, rebuilt without its own ``__init__`` (``rebuilding``).
 
 Considered and refused: always by type, args and state (a class's own ``__reduce__`` knows better); trust without a trial (the reader would
 find out, and has nothing else to show); an object with what would not pickle left out (half an exception misleads).
@@ -12,13 +11,13 @@ find out, and has nothing else to show); an object with what would not pickle le
 
 from __future__ import annotations
 
-import contextlib
 import io
 import pickle
 from collections.abc import Callable
 from typing import Any
 
 from .by_value import PICKLE_ERRORS, ByValue
+from .rebuilding import reduce_whole
 
 __all__ = ["dump_exception", "load_exception"]
 
@@ -80,29 +79,6 @@ def _dump_whole(exc: BaseException, by_value: ByValue) -> bytes:
     file = io.BytesIO()
     pickler: Any = by_value.pickler(file, full=True)
     reduce_others: Callable[[Any], Any] = pickler.reducer_override
-    pickler.reducer_override = lambda obj: _reduce_whole(obj) if isinstance(obj, BaseException) else reduce_others(obj)
+    pickler.reducer_override = lambda obj: reduce_whole(obj) if isinstance(obj, BaseException) else reduce_others(obj)
     pickler.dump(exc)
     return file.getvalue()
-
-
-def _reduce_whole(exc: BaseException) -> tuple[Any, ...]:
-    """Take apart by what the builtin base says: some keep more than ``args`` (an ``OSError`` its file names)."""
-    _, args, *state = _builtin_base(type(exc)).__reduce__(exc)
-    return _rebuild, (type(exc), args, exc.args), (state[0] if state else None) or {}, None, None, _restore
-
-
-def _rebuild(kind: type[BaseException], args: tuple[Any, ...], shown: tuple[Any, ...]) -> BaseException:
-    base = _builtin_base(kind)
-    exc: BaseException = base.__new__(kind, *args)
-    with contextlib.suppress(TypeError):  # some builtin ones fill themselves here, and take keywords only if any
-        base.__init__(exc, *args)
-    exc.args = shown
-    return exc
-
-
-def _restore(exc: BaseException, state: dict[str, Any]) -> None:
-    BaseException.__setstate__(exc, state)
-
-
-def _builtin_base(kind: type[BaseException]) -> Any:
-    return next(base for base in kind.__mro__ if base.__module__ == "builtins")

@@ -59,6 +59,22 @@ def test_exceptions_that_are_returned_are_results(where):
     assert [type(each) for each in came] == [ValueError, StopIteration]
 
 
+class Refused(Exception):
+    def __init__(self, code, why):
+        super().__init__(f"{code}: {why}")
+        self.code = code
+
+
+@everywhere
+@pytest.mark.parametrize("frame_pickling", ["item", "list"])
+def test_exceptions_of_the_users_own_are_results_whatever_their_init_takes(where, frame_pickling):
+    """Also within something else, and behind another stage."""
+    base = Pipeline([401, 404], frame_pickling=frame_pickling, **where).task(lambda code: (code, Refused(code, "no")))
+    came = base.task(lambda pair: pair).wait_for_result()
+    assert [type(error) for _, error in came] == [Refused, Refused]
+    assert [(str(error), error.code) for _, error in came] == [("401: no", 401), ("404: no", 404)]
+
+
 @everywhere
 @pytest.mark.parametrize("frame_pickling", ["item", "list"])
 def test_cheap_items_that_are_run_together_fail_each_for_itself(where, frame_pickling):

@@ -43,6 +43,14 @@ class WithProperty(Exception):
         return self._detail
 
 
+class WithSlots(Exception):
+    __slots__ = ("code",)
+
+    def __init__(self, code):
+        super().__init__(code)
+        self.code = code
+
+
 class CannotRebuild(Exception):
     def __reduce__(self):
         return (sys.exit, (3,))
@@ -80,6 +88,18 @@ def test_an_exception_arrives_whole(error):
     assert vars(back) == vars(error)
     assert isinstance(error, CannotSpeak) or str(back) == str(error)
     assert getattr(back, "filename", None) == getattr(error, "filename", None)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("error", [*WHOLE, WithSlots(3)], ids=lambda error: type(error).__name__)
+def test_an_exception_that_is_an_item_arrives_whole(error, full):
+    """As one that is raised does; it need not be the item itself."""
+    (back,) = pickle.loads(ByValue().dumps([error], full=full))
+    assert type(back) is type(error)
+    assert back.args == error.args
+    assert vars(back) == vars(error)
+    assert getattr(back, "code", None) == getattr(error, "code", None)
+    assert isinstance(error, CannotSpeak) or str(back) == str(error)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with 3.11")
