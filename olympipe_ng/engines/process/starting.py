@@ -61,6 +61,7 @@ __all__ = [
 SAFE_POOLS = ("openblas", "libarrow")  # native threads that a fork handler stops, or makes anew in the child
 SAFE_THREADS = ("jemalloc_bg_thd",)  # of Arrow's memory pool
 ENDING = 0.01  # seconds for the kernel to be done with a thread that has ended for Python (that of the run before): it takes 50 us
+LOOKS = 20  # meanwhile
 UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libgrpc", "libtbb")
 
 
@@ -94,10 +95,11 @@ def choose_method(asked: str) -> str:
 def _may_fork() -> bool:
     if threading.active_count() > 1:
         return False
-    until = time.monotonic() + ENDING
-    while not (safe := _mind_forks(_native_threads())) and time.monotonic() < until:
-        time.sleep(ENDING / 20)
-    return safe
+    for _ in range(LOOKS):
+        if _mind_forks(_native_threads()):
+            return True
+        time.sleep(ENDING / LOOKS)
+    return _mind_forks(_native_threads())
 
 
 def _mind_forks(names: list[str]) -> bool:
