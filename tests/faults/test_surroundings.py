@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +39,14 @@ def test_f33_auto_does_not_fork_a_threaded_caller():
     finally:
         release.set()
         thread.join()
+
+
+def test_auto_does_not_fork_a_program_of_green_threads(monkeypatch):
+    """A fork of it would have the loop that its sockets wait in (gevent's, eventlet's), and nobody who turns it."""
+    assert choose_method("auto") == "fork"
+    green = type("socket", (socket.socket,), {"__module__": "gevent._socket3"})
+    monkeypatch.setattr(socket, "socket", green)
+    assert choose_method("auto") == "forkserver"
 
 
 @pytest.mark.parametrize(

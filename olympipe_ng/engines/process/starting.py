@@ -6,9 +6,9 @@
     spawn        caller ─exec─► supervisor ─exec─► workers              each loads the graph; so does forkserver where the system
                                                                         has no sub-reapers, as macOS
 
-``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no native thread but those that mind forks
-themselves (OpenBLAS stops its own, Arrow makes its own anew, and so does its memory pool), and no CUDA context. Whose a thread is can only
-be guessed: by the libraries that are loaded, and by its name, which those three leave as it is or are known by.
+``auto`` forks only when that is safe: on Linux, when the caller has no other Python thread, no green ones, no native thread but those that
+mind forks themselves (OpenBLAS stops its own, Arrow makes its own anew, and so does its memory pool), and no CUDA context. Whose a thread
+is can only be guessed: by the libraries that are loaded, and by its name, which those three leave as it is or are known by.
 """
 
 from __future__ import annotations
@@ -93,13 +93,18 @@ def choose_method(asked: str) -> str:
 
 
 def _may_fork() -> bool:
-    if threading.active_count() > 1:
+    if threading.active_count() > 1 or _is_green():
         return False
     for _ in range(LOOKS):
         if _mind_forks(_native_threads()):
             return True
         time.sleep(ENDING / LOOKS)
     return _mind_forks(_native_threads())
+
+
+def _is_green() -> bool:
+    """Tell whether gevent or eventlet has put its own sockets in the place of Python's: a fork has its loop, and nobody turns it."""
+    return socket.socket.__module__ != socket.__name__
 
 
 def _mind_forks(names: list[str]) -> bool:
