@@ -287,7 +287,9 @@ asyncio.run(main())
         status, _, errors = script.end(10.0)
         assert not script.left()
     assert status in (-signal.SIGINT, 130)
-    assert errors.rstrip().endswith("KeyboardInterrupt")
+    asyncios_own = "Task was destroyed but it is pending!"  # of Python 3.10, which does not wait for what closes an iterator
+    text = errors.partition(asyncios_own)[0] if sys.version_info < (3, 11) else errors
+    assert text.rstrip().endswith("KeyboardInterrupt")
 
 
 @pytest.mark.no_leak_check  # the sockets of the messaging library live on
