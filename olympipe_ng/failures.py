@@ -154,6 +154,6 @@ def to_error(note: Note, cause: BaseException | None, recorded: list[str]) -> er
         errors=[*recorded, note.text()],
     )
     if cause is not None and note.traceback and cause.__traceback__ is None:
-        cause.__cause__ = RemoteTraceback(note.traceback)
+        BaseException.__setattr__(cause, "__cause__", RemoteTraceback(note.traceback))  # a class of its own may allow no change
     error.__cause__ = cause if cause is not None else (RemoteTraceback(note.traceback) if note.traceback else None)
     return error

@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 import time
+from dataclasses import dataclass
 
 import psutil
 import pytest
@@ -24,6 +25,11 @@ class TwoWords(Exception):
     def __init__(self, first, second):
         super().__init__(f"{first} and {second}")
         self.second = second
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
 
 
 class Worded(Exception):
@@ -234,6 +240,8 @@ def test_an_exception_whose_init_takes_two_arguments_arrives_whole(where):
     assert (str(error.__cause__), error.__cause__.second) == ("this and that", "that")
     _, error = outcome(Pipeline([1], **where).task(failing_at(1, lambda: Worded("bread"))))
     assert str(error.__cause__) == "there is no bread"
+    _, error = outcome(Pipeline([1], **where).task(failing_at(1, lambda: Frozen(3))))
+    assert error.__cause__ == Frozen(3)
 
 
 @everywhere
