@@ -15,6 +15,7 @@ Considered and refused: the source text (missing for a notebook's or a shell's f
 from __future__ import annotations
 
 import copyreg
+import dis
 import functools
 import hashlib
 import inspect
@@ -34,6 +35,7 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 _OURS = __name__.partition(".")[0]
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _CODE_FACTS = ("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags", "co_code", "co_names", "co_varnames", "co_freevars")
+_READ_GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _INNER = ("__func__", "__wrapped__", "fget", "fset", "func")  # static and class methods, wrappers, properties, cached properties
 
 
@@ -160,7 +162,7 @@ class _Hasher:
         for cell in fn.__closure__ or ():
             self._feed_loosely(_content(cell))
         names = list(dict.fromkeys(_names(fn.__code__)))
-        for name in names:
+        for name in dict.fromkeys(_global_names(fn.__code__)):
             self._feed_global(name, fn.__globals__.get(name), names)
 
     def _feed_code(self, code: CodeType) -> None:
@@ -210,11 +212,23 @@ _WRITERS: dict[type, Callable[[Any], tuple[str, bytes]]] = {
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """List the names that a function and the functions inside it use."""
-    yield from code.co_names
+    """List the names that a function and the functions inside it use, attributes too."""
+    for each in _with_inner(code):
+        yield from each.co_names
+
+
+def _global_names(code: CodeType) -> Iterator[str]:
+    """List those that may be its module's. An attribute is not, though the module may have something of its name: where that went by value
+    it has it or not, as the other stages need it."""
+    for each in _with_inner(code):
+        yield from (step.argval for step in dis.get_instructions(each) if step.opname in _READ_GLOBALS)
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            yield from _with_inner(constant)
 
 
 def _content(cell: Any) -> Any:

@@ -61,6 +61,14 @@ def test_what_does_not_concern_it_is_not_seen(same: str) -> None:
     assert of(same) == of(PROGRAM)
 
 
+@pytest.mark.parametrize("text", ["def f(x): return x.name", "def f(x):\n def g(y): return y.name\n return g(x)", "def f(x): x.name = 2"])
+def test_a_name_of_the_module_that_is_only_an_attribute_here_does_not_count(text: str) -> None:
+    """It is no use of it, and where the function came by value the name is there or not as the other stages need it."""
+    assert of("name = 'a'\n" + text) == of("name = 'b'\n" + text) == of(text)
+    assert of("name = 'a'\ndef f(x): return x.name, name") != of("name = 'b'\ndef f(x): return x.name, name")
+    assert of("name = 'a'\ndef f(x):\n class L: y = name") != of("name = 'b'\ndef f(x):\n class L: y = name")
+
+
 def test_functions_that_call_each_other_come_to_an_end() -> None:
     """Recursion is no trap, and a change anywhere in it is seen."""
     text = "def f(x): return x and g(x - 1)\ndef g(x): return x and f(x - 1) + 1"
