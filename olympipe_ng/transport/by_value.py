@@ -35,7 +35,7 @@ from typing import Any, cast
 
 from ..lazy import lazy
 from .arrays import is_plain_array, reduce_nested
-from .definitions import reduce_definition
+from .definitions import complete_function, reduce_definition
 from .importable import Importable, Stock
 from .namespaces import expect, senders, share
 from .rebuilding import reduce_exception
@@ -352,7 +352,7 @@ def _full_pickler() -> Any:
                 reduction = reduce(function)
                 if reduction is not NotImplemented:
                     return reduction
-            reduction = self._dynamic_function_reduce(function)
+            reduction = complete_function(function, self._dynamic_function_reduce(function))
             return share(function, reduction) if self._shares else reduction
 
         def _reduce_special(self, obj: Any) -> Any:

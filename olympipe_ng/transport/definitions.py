@@ -1,21 +1,29 @@
-"""The definition of a class that goes by value: what cloudpickle makes of it, put right where that forgets something.
+"""Classes and functions that go by value: what cloudpickle makes of them, put right where that forgets something.
 
     ``__slots__``        must be there when the class is made
     ``__qualname__``     else a class within another, or within a function, is called otherwise there
     of an enumeration    other names of a member, and what ``__init__`` or ``__new__`` gave each member
+    of a function        globals that the body of a class within it reads
 
 Considered and refused: calling an enumeration's ``__init__`` again (its arguments are not kept where ``__new__`` chose another value).
 """
 
 from __future__ import annotations
 
+import dis
+import weakref
+from collections.abc import Iterator
+from types import CodeType, FunctionType
 from typing import Any
 
 from ..lazy import lazy
 
-__all__ = ["reduce_definition"]
+__all__ = ["complete_function", "reduce_definition"]
 
 cloudpickle = lazy("cloudpickle.cloudpickle")
+CO_OPTIMIZED = 1  # of a function's code, not of a class's body
+
+_in_bodies: weakref.WeakKeyDictionary[CodeType, frozenset[str]] = weakref.WeakKeyDictionary()
 
 
 def reduce_definition(kind: type) -> tuple[Any, ...]:
@@ -52,3 +60,25 @@ def _complete_enum(kind: Any, state: Any) -> None:
     cloudpickle._class_setstate(kind, attributes)
     for name, values in given.items():
         vars(kind.__members__[name]).update(values)
+
+
+def complete_function(function: FunctionType, reduction: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Add to cloudpickle's reduction of a function the globals that it reads in the bodies of classes."""
+    code, space = function.__code__, function.__globals__
+    names = _in_bodies.get(code)
+    if names is None:
+        names = _in_bodies[code] = frozenset(_read_in_bodies(code))
+    reduction[2][1]["__globals__"].update((name, space[name]) for name in names if name in space)
+    return reduction
+
+
+def _read_in_bodies(code: CodeType) -> Iterator[str]:
+    """Yield the names that classes within a function look for in its module, and do not have themselves."""
+    if not code.co_flags & CO_OPTIMIZED:
+        steps = [*dis.get_instructions(code)]
+        own = {step.argval for step in steps if step.opname == "STORE_NAME"}
+        read = {step.argval for step in steps if step.opname in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")}
+        yield from (name for name in read - own if not name.startswith("__"))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _read_in_bodies(constant)

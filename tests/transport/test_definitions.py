@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import pickle
 import threading
 
@@ -129,3 +130,28 @@ def test_a_definition_that_fails_to_load_fails_each_time():
     module.forget([uid])
     with pytest.raises(LookupError):
         lookup(uid)
+
+
+PROGRAM = """
+import threading
+CONST, lock, method, inner = 7, threading.Lock(), threading.Lock(), 3
+def f(x):
+    class Local:
+        y = CONST + x
+        def method(self): return method
+        again = method
+        class Deeper:
+            z: inner = CONST
+    return Local.y, Local.Deeper.z
+def g(x):
+    return lambda: f(x)
+"""
+
+
+@pytest.mark.parametrize("dumps", [ByValue().dumps_graph, lambda each: marshal.dumps(([], [], ByValue().dumps(each, full=True)))])
+def test_a_function_takes_along_what_the_classes_within_it_read(dumps):
+    """Their bodies look names up in the module; those that they define themselves are no such names."""
+    space = {"__name__": "nowhere_to_be_found"}
+    exec(PROGRAM.replace("return method", "return 0"), space)
+    assert loads_graph(dumps(space["f"]))(1) == (8, 7)
+    assert loads_graph(dumps(space["g"]))(1)() == (8, 7)
