@@ -6,6 +6,7 @@ import contextlib
 import enum
 import logging
 import os
+import pickle
 import sys
 import threading
 import time
@@ -212,3 +213,26 @@ def test_records_are_of_the_callers_own_kind(caplog, monkeypatch, method):
     monkeypatch.setattr(logging, "_logRecordFactory", Own)
     Pipeline([7], start_method=method).task(log_in_odd_classes).wait_for_completion()
     assert [record.host for record in caplog.records if record.name == "mine.own"] == ["this one"] * 2
+
+
+class Braced(logging.LogRecord):
+    """As the cookbook has them: ``{}`` for ``%s``."""
+
+    def __init__(self, name, level, path, line, msg, *rest):
+        super().__init__(name, level, path, line, f"[{msg}]", *rest)
+
+    def getMessage(self):
+        return self.msg.format(*self.args or ())
+
+
+def log_with_braces(x):
+    logging.getLogger("mine.own").warning("{} of {{it}}", x)
+    return x
+
+
+def test_what_the_callers_own_kind_of_record_makes_of_a_text_is_made_once(caplog, monkeypatch):
+    """In the worker; its text may have braces that are no places, or a head that is not wanted twice."""
+    monkeypatch.setattr(logging, "_logRecordFactory", Braced)
+    Pipeline([7], start_method="fork").task(log_with_braces).wait_for_completion()
+    (record,) = [record for record in caplog.records if record.name == "mine.own"]
+    assert record.getMessage() == pickle.loads(pickle.dumps(record)).getMessage() == "[7 of {it}]"

@@ -288,7 +288,9 @@ class LogDesk:
 def _handle(plain: tuple[Any, ...]) -> None:
     name, level, path, line, text, function, stack, attributes = plain
     record = logging.getLogRecordFactory()(name, level, path, line, text, None, None, function, stack)
-    record.__dict__.update(attributes)
+    record.__dict__.update(attributes, msg=text, args=None)  # the factory may have changed them: in the worker it has done so already
+    if type(record).getMessage is not logging.LogRecord.getMessage:  # as has this
+        record.getMessage = text.__str__
     logger = logging.getLogger(name)
     if logger.isEnabledFor(level):
         logger.handle(record)
