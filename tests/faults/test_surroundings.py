@@ -41,6 +41,23 @@ def test_f33_auto_does_not_fork_a_threaded_caller():
         thread.join()
 
 
+@pytest.mark.parametrize(("look_takes", "looks"), [(0.006, 2), (0.0, starting.LOOKS)])
+def test_auto_waits_no_longer_for_a_native_thread_than_one_takes_to_end(look_takes, looks, monkeypatch):
+    """Each look reads the process's whole map; and a program whose clock stands (that of its tests) must not wait for ever."""
+    now, asked = [100.0], []
+
+    def look():
+        now[0] += look_takes
+        asked.append(look_takes)
+        return ["nobody knows whose"]
+
+    monkeypatch.setattr(starting, "_native_threads", look)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    assert choose_method("auto") == "forkserver"
+    assert len(asked) == looks
+
+
 def test_auto_does_not_fork_a_program_of_green_threads(monkeypatch):
     """A fork of it would have the loop that its sockets wait in (gevent's, eventlet's), and nobody who turns it."""
     assert choose_method("auto") == "fork"

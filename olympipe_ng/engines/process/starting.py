@@ -61,7 +61,7 @@ __all__ = [
 SAFE_POOLS = ("openblas", "libarrow")  # native threads that a fork handler stops, or makes anew in the child
 SAFE_THREADS = ("jemalloc_bg_thd",)  # of Arrow's memory pool
 ENDING = 0.01  # seconds for the kernel to be done with a thread that has ended for Python (that of the run before): it takes 50 us
-LOOKS = 20  # meanwhile
+LOOKS = 20  # meanwhile, at most: the program may have stopped its clock
 UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libgrpc", "libtbb")
 
 
@@ -95,11 +95,14 @@ def choose_method(asked: str) -> str:
 def _may_fork() -> bool:
     if threading.active_count() > 1 or _is_green():
         return False
+    until = time.monotonic() + ENDING
     for _ in range(LOOKS):
         if _mind_forks(_native_threads()):
             return True
+        if time.monotonic() > until:
+            return False
         time.sleep(ENDING / LOOKS)
-    return _mind_forks(_native_threads())
+    return False
 
 
 def _is_green() -> bool:
