@@ -12,12 +12,23 @@ from __future__ import annotations
 import functools
 import inspect
 import reprlib
-from types import CoroutineType
+from collections.abc import Iterator
+from types import CodeType, CoroutineType
 from typing import Any, TypeVar
 
 from .errors import GraphError
 
-__all__ = ["check_awaited", "check_callable", "check_plain", "function_of", "is_async", "is_async_generator", "name_of"]
+__all__ = [
+    "check_awaited",
+    "check_callable",
+    "check_plain",
+    "codes_in",
+    "function_of",
+    "is_async",
+    "is_async_generator",
+    "name_of",
+    "names_in",
+]
 
 T = TypeVar("T")
 
@@ -33,6 +44,20 @@ def function_of(fn: Any) -> Any:
             return fn
         else:
             fn = type(fn).__call__
+
+
+def codes_in(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of a function, and those of the functions and classes inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from codes_in(constant)
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function and those inside it use, which their module may have: attributes, too."""
+    for each in codes_in(code):
+        yield from each.co_names
 
 
 def is_async(fn: Any) -> bool:

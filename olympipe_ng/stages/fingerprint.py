@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from ..callables import function_of
+from ..callables import codes_in, function_of, names_in
 
 __all__ = ["Code", "digest"]
 
@@ -161,7 +161,7 @@ class _Hasher:
         self._feed_parts([fn.__defaults__, fn.__kwdefaults__])
         for cell in fn.__closure__ or ():
             self._feed_loosely(_content(cell))
-        names = list(dict.fromkeys(_names(fn.__code__)))
+        names = list(dict.fromkeys(names_in(fn.__code__)))
         for name in dict.fromkeys(_global_names(fn.__code__)):
             self._feed_global(name, fn.__globals__.get(name), names)
 
@@ -211,24 +211,11 @@ _WRITERS: dict[type, Callable[[Any], tuple[str, bytes]]] = {
 }
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    """List the names that a function and the functions inside it use, attributes too."""
-    for each in _with_inner(code):
-        yield from each.co_names
-
-
 def _global_names(code: CodeType) -> Iterator[str]:
     """List those that may be its module's. An attribute is not, though the module may have something of its name: where that went by value
     it has it or not, as the other stages need it."""
-    for each in _with_inner(code):
+    for each in codes_in(code):
         yield from (step.argval for step in dis.get_instructions(each) if step.opname in _READ_GLOBALS)
-
-
-def _with_inner(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _with_inner(constant)
 
 
 def _content(cell: Any) -> Any:

@@ -16,6 +16,7 @@ from itertools import islice
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from ..callables import names_in
 from ..lazy import lazy
 from .importable import Importable, Stock
 from .namespaces import hand_down
@@ -64,7 +65,7 @@ def _used_by(function: FunctionType) -> Iterator[Any]:
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
     yield from vars(function).values()
-    for name in _names(function.__code__):
+    for name in names_in(function.__code__):
         if name in function.__globals__:
             yield function.__globals__[name]
 
@@ -74,11 +75,3 @@ def _is_full(cell: Any) -> bool:
         return cell.cell_contents is not cell
     except ValueError:  # not assigned yet
         return False
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """Yield the names a function and those within it may look up in their module."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

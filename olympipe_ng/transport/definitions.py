@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
+from ..callables import codes_in
 from ..lazy import lazy
 
 __all__ = ["complete_function", "reduce_definition"]
@@ -43,9 +44,9 @@ def reduce_definition(kind: type) -> tuple[Any, ...]:
 
 def _reduce_enum(kind: Any, args: tuple[Any, ...], state: tuple[dict[str, Any], Any]) -> tuple[Any, ...]:
     bases, name, qualname, _, *identity = args
-    members = {name: member.value for name, member in kind.__members__.items()}
-    given = {name: _given(member) for name, member in kind.__members__.items() if name == member.name}
-    attributes = {name: value for name, value in state[0].items() if name not in members}
+    members = {called: member.value for called, member in kind.__members__.items()}
+    given = {member.name: _given(member) for called, member in kind.__members__.items() if called == member.name}
+    attributes = {held: value for held, value in state[0].items() if held not in members}
     skeleton = (bases, name, qualname, members, *identity)
     return cloudpickle._make_skeleton_enum, skeleton, ((attributes, state[1]), given), None, None, _complete_enum
 
@@ -74,11 +75,9 @@ def complete_function(function: FunctionType, reduction: tuple[Any, ...]) -> tup
 
 def _read_in_bodies(code: CodeType) -> Iterator[str]:
     """Yield the names that classes within a function look for in its module, and do not have themselves."""
-    if not code.co_flags & CO_OPTIMIZED:
-        steps = [*dis.get_instructions(code)]
-        own = {step.argval for step in steps if step.opname == "STORE_NAME"}
-        read = {step.argval for step in steps if step.opname in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")}
-        yield from (name for name in read - own if not name.startswith("__"))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _read_in_bodies(constant)
+    for body in codes_in(code):
+        if not body.co_flags & CO_OPTIMIZED:
+            steps = [*dis.get_instructions(body)]
+            own = {step.argval for step in steps if step.opname == "STORE_NAME"}
+            read = {step.argval for step in steps if step.opname in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")}
+            yield from (name for name in read - own if not name.startswith("__"))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any, cast
 
+from ..callables import names_in
 from .by_value import PICKLE_ERRORS, ByValue
 
 __all__ = ["advise", "explain_unpicklable"]
@@ -137,17 +138,11 @@ def _function_parts(function: FunctionType) -> Iterator[Part]:
             yield f" uses {name!r}, which", cell.cell_contents
         except ValueError:  # not assigned yet
             continue
-    yield from ((f" uses {name!r}, which", function.__globals__[name]) for name in _global_names(function.__code__, function))
+    space = function.__globals__
+    yield from ((f" uses {name!r}, which", space[name]) for name in names_in(function.__code__) if name in space)
     yield from _items(" default {}", function.__defaults__ or ())
     yield from ((f" default {name}", value) for name, value in (function.__kwdefaults__ or {}).items())
     yield from ((f".{name}", value) for name, value in vars(function).items())
-
-
-def _global_names(code: Any, function: FunctionType) -> Iterator[str]:
-    yield from (name for name in code.co_names if name in function.__globals__)
-    for constant in code.co_consts:
-        if isinstance(constant, type(code)):
-            yield from _global_names(constant, function)
 
 
 def _reduced_parts(obj: Any) -> Iterator[Part]:
