@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..failures import Kind, Note
+from ..failures import Kind
 from .ending import cancel_items, drop_input, fail_node, fail_run, start_worker, unreserve, withhold
 from .messages import Counts, Warn, WorkerDied
 from .node import LOOKS, Node, Ticket, TicketState, Worker, WorkerStatus
@@ -66,9 +66,7 @@ def _what_of(worker: Worker, ticket: Ticket, note: Any) -> Any:
     late = worker.killed
     if late is None or late is ticket or (ticket.state is TicketState.OUT and ticket.begun <= late.begun):
         return note
-    plan = worker.node.plan
-    summary = f"its worker was ended for another item, which took longer than timeout={plan.timeout:g} s"
-    return Note(Kind.DIED, f"{plan.number} {plan.label!r}", summary=summary, pid=worker.pid or None, node=plan.number)
+    return worker.note(Kind.DIED, f"its worker was ended for another item, which took longer than timeout={worker.node.plan.timeout:g} s")
 
 
 def _replace(state: State, worker: Worker, event: WorkerDied) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..failures import Kind, Note
+from ..failures import Kind
 from .ending import fail_run
 from .messages import Due, Event, KillWorker, Warn
 from .node import Node, Ticket, TicketState, Worker, WorkerStatus
@@ -83,7 +83,7 @@ def _end_late_items(state: State, node: Node) -> None:
         worker = ticket.worker
         if worker is not None and worker.killed is None and ticket.state is TicketState.OUT and ticket.begun + _limit(node) <= state.now:
             worker.killed = ticket
-            state.say(KillWorker(worker.number, _note(node, worker, f"took longer than timeout={node.plan.timeout:g} s")))
+            state.say(KillWorker(worker.number, worker.note(Kind.TIMEOUT, f"took longer than timeout={node.plan.timeout:g} s")))
 
 
 def _end_late_set_ups(state: State, node: Node) -> None:
@@ -93,14 +93,10 @@ def _end_late_set_ups(state: State, node: Node) -> None:
         return
     for worker in node.workers.values():
         if worker.status is WorkerStatus.STARTING and worker.begun + limit <= state.now:
-            note = _note(node, worker, f"its set-up took longer than setup_timeout={limit:g} s")
+            note = worker.note(Kind.TIMEOUT, f"its set-up took longer than setup_timeout={limit:g} s")
             state.say(KillWorker(worker.number, note))
             fail_run(state, note)
             return
-
-
-def _note(node: Node, worker: Worker, text: str) -> Note:
-    return Note(Kind.TIMEOUT, f"{node.number} {node.plan.label!r}", summary=text, pid=worker.pid or None, node=node.number)
 
 
 def _excuse_set_ups(state: State, node: Node) -> None:

@@ -21,6 +21,7 @@ import enum
 from collections.abc import Iterator
 from typing import Any
 
+from ..failures import Note
 from ..origins import NO_ORIGINS, Origins
 from ..plan import NodePlan, Role
 from .edge import EASE
@@ -155,6 +156,11 @@ class Worker:
         self.worn = False  # it says that it has grown too large
         self.retiring = False
         self.killed: Any = None  # the ticket whose time-out it was killed for
+
+    def note(self, kind: str, summary: str) -> Note:
+        """Note down what befell this worker."""
+        plan = self.node.plan
+        return Note(kind, f"{plan.number} {plan.label!r}", summary=summary, pid=self.pid or None, node=plan.number)
 
     @property
     def gathers(self) -> bool:

@@ -195,7 +195,6 @@ def _resume(state: State, event: Resume | Drain) -> None:
 def _drain(state: State, event: Drain) -> None:
     _resume(state, event)
     ending.close_sources(state)
-    state.touch_all()
 
 
 def _stop(state: State, event: Stop) -> None:

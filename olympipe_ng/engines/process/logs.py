@@ -54,8 +54,7 @@ def relay(send: Send, own_streams: tuple[bool, bool]) -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is not None:
-            encoding = getattr(stream, "encoding", None) or "utf-8"
-            setattr(sys, name, _lines_to(number, send, encoding, own=own_streams[number - 1]))
+            setattr(sys, name, _lines_to(number, send, _encoding_of(stream), own=own_streams[number - 1]))
 
 
 def _lines_to(number: int, send: Send, encoding: str, *, own: bool) -> LineStream:
@@ -64,6 +63,10 @@ def _lines_to(number: int, send: Send, encoding: str, *, own: bool) -> LineStrea
     if own and _is_file(number):
         return LineStream(lambda text: _write_whole(number, text, encoding), number, encoding)
     return LineStream(lambda text: send((p.PRINT, number, text)), number if own else None, encoding)
+
+
+def _encoding_of(stream: Any) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
 
 
 def _is_file(number: int) -> bool:
@@ -82,8 +85,7 @@ def _write_whole(number: int, text: str, encoding: str) -> None:
 def say_directly(header: tuple[Any, ...]) -> None:
     """Write a line or a log record to this process's own descriptor, where nobody passes it on."""
     number, text = header[1:] if header[0] == p.PRINT else (2, f"{logging.getLevelName(header[2])}:{header[1]}:{header[5]}\n")
-    stream = sys.stdout if number == 1 else sys.stderr
-    _write_whole(number, text, getattr(stream, "encoding", None) or "utf-8")
+    _write_whole(number, text, _encoding_of(sys.stdout if number == 1 else sys.stderr))
 
 
 @cache
