@@ -22,9 +22,9 @@ from olympipe_ng.worker.coroutines import run_async
 from olympipe_ng.worker.spec import make_specs
 
 
-@pytest.mark.parametrize(("hurry", "told"), [(True, [2, 4, 6, 8]), (False, [5, 8])])
-def test_a_worker_tells_of_each_part_soon_only_where_somebody_has_nothing_to_do(hurry, told, monkeypatch):
-    """Items of 4 ms: after more than 5 ms in a hurry, after nearly 20 without."""
+@pytest.fixture
+def four_milliseconds(monkeypatch):
+    """A function that takes so long, by a clock that it turns."""
     now = [100.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
@@ -32,23 +32,22 @@ def test_a_worker_tells_of_each_part_soon_only_where_somebody_has_nothing_to_do(
         now[0] += 0.004
         return x
 
-    dones = answers(work, 8, RunConfig(), hurry=hurry)
+    return work
+
+
+@pytest.mark.parametrize(("hurry", "told"), [(True, [2, 4, 6, 8]), (False, [5, 8])])
+def test_a_worker_tells_of_each_part_soon_only_where_somebody_has_nothing_to_do(hurry, told, four_milliseconds):
+    """After more than 5 ms in a hurry, after nearly 20 without."""
+    dones = answers(four_milliseconds, 8, RunConfig(), hurry=hurry)
     assert [done.upto for done in dones] == told
     assert [round(done.slowest, 6) for done in dones] == [0.004] * len(told)
     assert [done.finished for done in dones] == [False] * (len(told) - 1) + [True]
 
 
 @pytest.mark.parametrize(("patience", "told"), [(0.010, 4), (0.0, 8)])
-def test_a_worker_gives_back_the_rest_of_a_ticket_for_which_others_have_waited_long_enough(patience, told, monkeypatch):
-    """Items of 4 ms, told of two by two: what is told after 10 ms is the last. Where nobody could take the rest it keeps that."""
-    now = [100.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-
-    def work(x):
-        now[0] += 0.004
-        return x
-
-    last = answers(work, 8, RunConfig(), hurry=True, patience=patience)[-1]
+def test_a_worker_gives_back_the_rest_of_a_ticket_for_which_others_have_waited_long_enough(patience, told, four_milliseconds):
+    """Told of two by two: what is told after 10 ms is the last. Where nobody could take the rest it keeps that."""
+    last = answers(four_milliseconds, 8, RunConfig(), hurry=True, patience=patience)[-1]
     assert (last.upto, last.finished) == (told, True)
 
 

@@ -23,6 +23,7 @@ from olympipe_ng.scheduler.messages import (
 )
 from olympipe_ng.scheduler.scheduler import Scheduler
 from olympipe_ng.scheduler.statistics import take_statistics
+from tests.scheduler.commands import only
 
 NODES = (
     NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
@@ -31,10 +32,6 @@ NODES = (
 )
 EDGES = (EdgePlan(0, 0, 0, 1, 0), EdgePlan(1, 1, 0, 2, 0, queue_size=1))
 BATCH = ((0, Parcel(1, 9, Origins.range(0, 0, 1), None)),)
-
-
-def only(kind, commands):
-    return [command for command in commands if isinstance(command, kind)]
 
 
 def batching(deadline, outputs=()):

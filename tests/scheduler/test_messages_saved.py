@@ -10,12 +10,9 @@ from olympipe_ng.origins import Origins
 from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
 from olympipe_ng.scheduler.messages import Counts, Deliver, Dispatch, Done, Parcel, Pull, SourceFrame, StartWorker, Took, WorkerReady
 from olympipe_ng.scheduler.scheduler import Scheduler
+from tests.scheduler.commands import only
 
 SOURCE = NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),))
-
-
-def only(kind, commands):
-    return [command for command in commands if isinstance(command, kind)]
 
 
 def parcel(lo, count, nbytes=9):

@@ -18,6 +18,7 @@ from olympipe_ng.scheduler.messages import (
     WorkerReady,
 )
 from olympipe_ng.scheduler.scheduler import Scheduler
+from tests.scheduler.commands import only
 
 NODES = (
     NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
@@ -27,17 +28,19 @@ NODES = (
 EDGES = (EdgePlan(0, 0, 0, 1, 0, 1), EdgePlan(1, 1, 0, 2, 0, 1))
 
 
-def only(kind, commands):
-    return [command for command in commands if isinstance(command, kind)]
-
-
-def test_waiting_for_room_is_none_of_an_items_time():
-    """An item that waits for a slow reader has all its time again when there is room."""
+def at_an_item():
+    """Return a scheduler, its worker, and what that was given at 0.0."""
     scheduler = Scheduler(Plan(NODES, EDGES))
     (worker,) = only(StartWorker, scheduler.start(0.0))
     commands = scheduler.handle(WorkerReady(worker.worker, 4711), 0.0)
     commands += scheduler.handle(SourceFrame(0, Parcel(1, 9, Origins.range(0, 0, 1), None)), 0.0)
     (dispatch,) = only(Dispatch, commands)
+    return scheduler, worker, dispatch
+
+
+def test_waiting_for_room_is_none_of_an_items_time():
+    """An item that waits for a slow reader has all its time again when there is room."""
+    scheduler, worker, dispatch = at_an_item()
     first = ((0, Parcel(1, 9, Origins.range(0, 0, 1), None)),)
     scheduler.handle(
         Done(worker.worker, dispatch.ticket, 0, first, finished=False, waiting=True, emitted=1, counts=Counts()), 0.1
@@ -50,11 +53,7 @@ def test_waiting_for_room_is_none_of_an_items_time():
 
 def test_what_was_through_in_time_and_is_heard_of_late_behind_something_else_was_in_time():
     """The scheduler has not come to listen for a while; then it hears all at once."""
-    scheduler = Scheduler(Plan(NODES, EDGES))
-    (worker,) = only(StartWorker, scheduler.start(0.0))
-    commands = scheduler.handle(WorkerReady(worker.worker, 4711), 0.0)
-    commands += scheduler.handle(SourceFrame(0, Parcel(1, 9, Origins.range(0, 0, 1), None)), 0.0)
-    (dispatch,) = only(Dispatch, commands)
+    scheduler, worker, dispatch = at_an_item()
     done = Done(worker.worker, dispatch.ticket, 1, counts=Counts(1))
     assert not only(KillWorker, scheduler.handle_all([Took(2, 0), done], 9.0))
 
