@@ -240,13 +240,13 @@ def _order(state: State, node: Node, worker: Worker, ticket: Ticket) -> Dispatch
         ticket.upto,
         ticket.hi,
         ticket.origins,
-        ticket.reserved if node.plan.many else -1,
-        ticket.attempt,
-        node.patience(ticket.items) if shared and ticket.items > 1 else 0.0,
-        node.plan.many or (ticket.items > 1 and any(_starves(state, edge) for edge in state.outputs(node))),
-        ticket.mark,
-        ticket.judge,
-        ticket.emitted,
+        allowance=ticket.reserved if node.plan.many else -1,
+        attempt=ticket.attempt,
+        patience=node.patience(ticket.items) if shared and ticket.items > 1 else 0.0,
+        hurry=node.plan.many or (ticket.items > 1 and any(_starves(state, edge) for edge in state.outputs(node))),
+        mark=ticket.mark,
+        note=ticket.judge,
+        emitted=ticket.emitted,
     )
 
 
