@@ -31,12 +31,11 @@ from ..checks import set_int
 from ..drop import DROP
 from ..errors import InternalError
 from ..origins import Origin, Origins
+from ..scalars import SCALARS
 from .contract import Context, Emission, Fate, Stage, StreamTransform
 from .holding import Outbox
 
 __all__ = ["Rejoin"]
-
-SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})  # what may stand among encoded items as it is
 
 _ABSENT = object()
 _ENDED = float("inf")

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, NamedTuple, cast
 
+from ..scalars import SCALARS
 from .wire import Buffer
 
 __all__ = [
@@ -42,10 +43,8 @@ __all__ = [
 ]
 
 THRESHOLD = 1 << 14  # bytes from which data are a buffer of their own: less makes small items dear, more copies large ones four times a hop
+SCALAR_SIZE = 9  # bytes of a marshalled scalar, about; for bounds only
 SHORT = 1 << 10  # longer text leaves the scalars: cutting decodes those, and nobody wants to decode long texts for that
-NUMBERS: frozenset[type] = frozenset({int, float, bool, type(None)})
-TEXTS: frozenset[type] = frozenset({str, bytes})
-SCALARS = NUMBERS | TEXTS
 
 PLAIN, PICKLE, BYTES, BYTEARRAY, TEXT, ARRAY, COMPOSITE, PICKLES = range(8)  # tags; the last: see ``packing``
 LARGE = 0x80  # a tag with this bit has its data in its first buffer

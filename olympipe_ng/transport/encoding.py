@@ -24,6 +24,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..scalars import NUMBERS, SCALARS, TEXTS
 from .arrays import is_plain_array, raw_bytes
 from .by_value import PICKLE_ERRORS, ByValue, NeedsFullPickler
 from .decoding import Items, Memory, decode
@@ -32,13 +33,11 @@ from .encoded import (
     BYTEARRAY,
     BYTES,
     LARGE,
-    NUMBERS,
     PICKLE,
     PLAIN,
-    SCALARS,
+    SCALAR_SIZE,
     SHORT,
     TEXT,
-    TEXTS,
     THRESHOLD,
     BufferRef,
     Builder,
@@ -52,9 +51,6 @@ from .packed import encode_tokens
 from .wire import Buffer
 
 __all__ = ["THRESHOLD", "BufferRef", "Encoded", "Encoder", "Items", "Memory", "Segment", "Store", "Token", "decode", "encode_tokens"]
-
-NUMBER_SIZE = 9  # bytes of a marshalled number, about; for bounds only
-
 
 Row = tuple[int, Buffer, Sequence[Segment]]  # tag, data, buffers
 
@@ -105,7 +101,7 @@ class Encoder:
             size = 0 if kind in NUMBERS else len(item)
             if size <= SHORT:
                 self._scalars.append(item)
-                self._scalars_size += NUMBER_SIZE + size
+                self._scalars_size += SCALAR_SIZE + size
                 return
         special = _SPECIAL.get(kind)
         if special is None:
@@ -124,10 +120,10 @@ class Encoder:
         kinds = set(map(type, items))
         if self._rows is None and kinds <= NUMBERS:
             self._scalars += items
-            self._scalars_size += NUMBER_SIZE * len(items)
+            self._scalars_size += SCALAR_SIZE * len(items)
         elif self._rows is None and kinds <= TEXTS and max(map(len, items)) <= SHORT:
             self._scalars += items
-            self._scalars_size += NUMBER_SIZE * len(items) + sum(map(len, items))
+            self._scalars_size += SCALAR_SIZE * len(items) + sum(map(len, items))
         else:
             for item in items:
                 self.add(item)
@@ -136,7 +132,7 @@ class Encoder:
         """Drop the last ``count`` items: what they belong to failed."""
         if self._rows is None:
             kept = len(self._scalars) - count
-            self._scalars_size -= sum(NUMBER_SIZE + (len(item) if type(item) in TEXTS else 0) for item in self._scalars[kept:])
+            self._scalars_size -= sum(SCALAR_SIZE + (len(item) if type(item) in TEXTS else 0) for item in self._scalars[kept:])
             del self._scalars[kept:]
             return
         for buffer in self._rows.forget(count):

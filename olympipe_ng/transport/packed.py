@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, cast
 
-from .encoded import SCALARS, TEXTS, BufferRef, Encoded, Scalars, Segment, Token, cut_segments, size_of
+from ..scalars import SCALARS, TEXTS
+from .encoded import SCALAR_SIZE, BufferRef, Encoded, Scalars, Segment, Token, cut_segments, size_of
 from .encoded import encode_tokens as encode_rows
 from .wire import Buffer
 
 __all__ = ["Group", "Pack", "Packed", "Part", "Run", "encode_tokens"]
-
-SCALAR_SIZE = 9  # bytes of a marshalled scalar, about; for bounds only
 
 
 class Pack:

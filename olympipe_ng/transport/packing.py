@@ -22,8 +22,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..scalars import SCALARS, TEXTS
 from .arrays import is_plain_array
-from .encoded import LARGE, PICKLES, SCALARS, SHORT, TEXTS, Encoded, Rows, size_of
+from .encoded import LARGE, PICKLES, SHORT, Encoded, Rows, size_of
 from .encoding import Encoder
 from .packed import Pack, Packed, Run
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..callables import check_awaited
 from ..failures import Kind
+from ..scalars import NUMBERS
 from ..scheduler.messages import Done
 from ..stages.contract import Arity, ItemTransform
 from .hands import DEAR
@@ -34,7 +35,6 @@ SLICE = 128  # items that are told of together; more saves 20 ns each, less tell
 LOOK = 32  # items between two looks at the clock where they are not timed; more saves 4 ns each, less notices sooner that they turned dear
 SLICE_SECONDS = 0.001
 SMALL = 4  # items of a slice; in one so small each is told of: short tickets always know their culprit, others pay 0.6 us for each
-NUMBERS = frozenset({int, float, bool, type(None)})
 
 
 def run_items(worker: StageWorker, ticket: TicketRun, transform: ItemTransform) -> Answers:

@@ -44,6 +44,14 @@ def test_a_fork_behind_a_stage_that_joins_source_items_is_rejoined_item_by_item(
     assert dropped == [(item, str(item)) for item in everything if is_even(item)]
 
 
+@each_engine
+@pytest.mark.parametrize("missing", [None, False, 1.5, "no", b"no", 1j, frozenset({1}), Ellipsis], ids=repr)
+def test_whatever_the_user_gives_may_stand_for_what_is_missing(missing, where):
+    """A plain value stands among encoded items as it is; anything else (a complex number, a set) is encoded like an item."""
+    base = Pipeline(range(3), **where)
+    assert base.filter(is_even).rejoin(base.task(str), missing=missing).wait_for_result() == [(0, "0"), (missing, "1"), (2, "2")]
+
+
 ARMS = {
     "task": lambda p: p.task(abs),
     "enumerate": lambda p: p.enumerate(),
