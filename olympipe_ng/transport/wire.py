@@ -114,8 +114,10 @@ class Channel:
             with self._lock:
                 self._send_now(header, segments, fds)
         finally:
-            self._send_posted()
-            self._senders.discard(me)
+            try:
+                self._send_posted()
+            finally:
+                self._senders.discard(me)
         return not self._deaf
 
     def is_sending(self, thread: int | None) -> bool:
@@ -123,22 +125,24 @@ class Channel:
         return thread in self._senders
 
     def post(self, header: tuple[Any, ...], segments: Iterable[Buffer] = ()) -> None:
-        """Send one message, or have whoever is sending send it next: for many threads, none of which is to wait for the others, and for
-        whoever may hold the lock of this channel himself, as a signal handler may, or the garbage collector, that runs in the middle of
-        ``send``. Segments must not change any more."""
+        """Send one message, or leave it to the thread that is sending: this never waits for the lock. For lanes, and for signal handlers
+        and finalizers, which may run in the middle of this thread's own ``send``. Segments must not change any more."""
         me = threading.get_ident()
         outermost = me not in self._senders
         self._senders.add(me)
-        self._posted.append((header, segments))
-        self._send_posted()
-        if outermost:
-            self._senders.discard(me)
+        try:
+            self._posted.append((header, segments))
+            self._send_posted()
+        finally:
+            if outermost:
+                self._senders.discard(me)
 
     def _send_posted(self) -> None:
         """Send what was posted, unless somebody holds the lock: he comes here when he has let go of it."""
         while self._posted and self._lock.acquire(blocking=False):
             try:
-                self._send_now(*self._posted.popleft())
+                if self._posted:  # a finalizer that ran between the look and the lock may have sent it
+                    self._send_now(*self._posted.popleft())
             finally:
                 self._lock.release()
 
@@ -156,13 +160,12 @@ class Channel:
         self, header: tuple[Any, ...], segments: Iterable[Buffer] = (), fds: Sequence[int] = (), *, keep_fds: bool = False
     ) -> None:
         """Put one message behind those that wait to be flushed. Segments must not change, nor descriptors be closed, until then;
-        ``keep_fds``: whoever gave these may close them at once."""
+        ``keep_fds``: whoever gave these may close them at once; an ``OSError`` where they would be too many, and nothing is queued."""
         if self._deaf:
             return
         pieces = _pieces(header, segments, len(fds))
         if fds:
-            ours = _duplicates(fds) if keep_fds else None
-            self._out_fds.append((self._queued, ours or fds, ours is not None))
+            self._out_fds.append((self._queued, _duplicates(fds) if keep_fds else fds, keep_fds))
         for piece in pieces:
             self._out.append(piece)
             self._queued += len(piece)
@@ -276,8 +279,8 @@ class Channel:
         return bool(self._poll.poll(None if timeout is None else timeout * 1000))
 
 
-def _duplicates(fds: Sequence[int]) -> list[int] | None:
-    """Return descriptors of one's own for the same files; ``None`` at the limit of descriptors."""
+def _duplicates(fds: Sequence[int]) -> list[int]:
+    """Return descriptors of one's own for the same files."""
     mine: list[int] = []
     try:
         for fd in fds:
@@ -285,7 +288,7 @@ def _duplicates(fds: Sequence[int]) -> list[int] | None:
     except OSError:
         for fd in mine:
             os.close(fd)
-        return None
+        raise
     return mine
 
 

@@ -29,6 +29,18 @@ def pair():
     right.close()
 
 
+@contextlib.contextmanager
+def no_descriptors_left(resource):
+    """Let this process open no other file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.closing(os.fdopen(os.dup(0), closefd=True)) as highest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno() + 1, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def stream_of(messages):
     """Return the bytes that these messages are on the wire."""
     left, right = socket.socketpair()
@@ -302,19 +314,28 @@ def test_descriptors_may_be_closed_at_once_where_the_channel_keeps_its_own(pair,
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_nothing_is_queued_where_the_channel_cannot_keep_descriptors_of_its_own(pair):
+    """At the descriptor limit those that were given may be closed: neither they are sent nor what has their number by then."""
+    resource = pytest.importorskip("resource")
+    left, right = pair
+    fd = os.dup(0)
+    with no_descriptors_left(resource), pytest.raises(OSError, match="Too many open files"):
+        left.queue(("lost",), (), [fd], keep_fds=True)
+    os.close(fd)
+    left.queue(("next",))
+    assert left.flush()
+    assert [header for header, _ in right.receive_nowait()] == [("next",)]
+    assert not right.descriptors
+
+
 def test_descriptors_beyond_the_limit_leave_a_short_tuple(pair):
     """At the descriptor limit the message still comes, its tuple says what is missing."""
     resource = pytest.importorskip("resource")
     left, right = pair
     fds = [os.dup(0) for _ in range(4)]
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     left.send(("fds",), [b"x"], fds=fds)
-    with contextlib.closing(os.fdopen(os.dup(0), closefd=True)) as highest:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno() + 1, hard))
-        try:
-            header, payload = right.receive()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with no_descriptors_left(resource):
+        header, payload = right.receive()
     assert header == ("fds",)
     assert payload == b"x"
     assert len(right.descriptors.popleft()) < 4
@@ -385,5 +406,45 @@ def test_what_is_posted_while_its_own_thread_is_sending_goes_next():
 
     assert sender.send((1, "sent"), [Collected(b"payload")])
     assert [reader.receive()[0] for _ in range(2)] == [(1, "sent"), (2, "posted")]
+    sender.close()
+    reader.close()
+
+
+@pytest.mark.parametrize("way", ["post", "send"])
+def test_a_thread_that_was_interrupted_in_the_middle_of_a_message_is_not_sending_any_more(way, monkeypatch):
+    """Ctrl-C while a run is paused: who asks later whether this thread is sending would only wait for itself."""
+    left, right = (Channel(end) for end in socket.socketpair())
+    left.share()
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(left, "_send_now", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(left, way)((1, "told"))
+    assert not left.is_sending(threading.get_ident())
+    left.close()
+    right.close()
+
+
+def test_what_a_finalizer_has_sent_meanwhile_is_not_looked_for(monkeypatch):
+    """The collector may run between the look at what was posted and the lock: its message takes that of this thread along."""
+    left, right = socket.socketpair()
+    sender, reader = Channel(left).share(), Channel(right)
+    lock = threading.Lock()
+
+    class Interrupted:
+        def acquire(self, blocking):
+            if not told:
+                told.append(True)
+                sender.post((2, "of the collector's"))
+            return lock.acquire(blocking)
+
+        release = lock.release
+
+    told = []
+    monkeypatch.setattr(sender, "_lock", Interrupted())
+    sender.post((1, "posted"))
+    assert [reader.receive()[0] for _ in range(2)] == [(1, "posted"), (2, "of the collector's")]
     sender.close()
     reader.close()

@@ -9,6 +9,7 @@ is shown every segment as soon as there is one, so that it has answered before t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -105,9 +106,10 @@ class Depot:
         self._spool.close()
 
     def _show(self, consumer: int, channel: Channel, refs: Iterable[BufferRef]) -> None:
-        """Send a consumer the descriptors that it does not have."""
+        """Send a consumer the descriptors that it does not have; what it does not get, it asks for by the bytes."""
         for arena, segment, fd in self._keeper.missing(consumer, refs):
-            channel.queue((p.SEGMENT, arena, segment), (), [fd], keep_fds=True)
+            with contextlib.suppress(OSError):  # this process is at its limit of descriptors
+                channel.queue((p.SEGMENT, arena, segment), (), [fd], keep_fds=True)
 
     def _credit(self, freed: dict[int, list[BufferRef]]) -> None:
         for number, refs in freed.items():
