@@ -279,14 +279,17 @@ def pull(state: State, node: Node) -> None:
 
 def _starves(state: State, edge: Edge) -> bool:
     """Say whether a consumer has nothing to do until this edge brings something; what costs nothing passes its consumer's hunger on."""
-    consumer = state.consumer(edge)
-    if edge.queued or edge.closed:
-        return False
-    if consumer.plan.role is Role.SINK:
-        return not edge.unstarted
-    if consumer.plan.hub:
-        return any(_starves(state, beyond) for beyond in state.outputs(consumer))
-    return consumer.is_hungry()
+    looked_at = [edge]  # as many as there are such stages: not by recursion
+    while looked_at:
+        edge = looked_at.pop()
+        if edge.queued or edge.closed:
+            continue
+        consumer = state.consumer(edge)
+        if consumer.plan.hub:
+            looked_at += state.outputs(consumer)
+        elif not edge.unstarted if consumer.plan.role is Role.SINK else consumer.is_hungry():
+            return True
+    return False
 
 
 def deliver(state: State, node: Node) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from olympipe_ng.origins import Origins
-from olympipe_ng.plan import EdgePlan, NodePlan, Plan, Role
+from olympipe_ng.plan import MAX_STAGES, EdgePlan, NodePlan, Plan, Role
 from olympipe_ng.scheduler.messages import Counts, Dispatch, Done, Parcel, Pull, Release, SourceFrame, StartWorker, Took, WorkerReady
 from olympipe_ng.scheduler.scheduler import Scheduler
+from tests.scheduler.commands import only
 
 
 def parcel(at):
@@ -85,4 +86,13 @@ def test_a_source_hears_of_each_branch_that_has_nothing_to_do():
         for command in scheduler.handle(Done(order.worker, order.ticket, 1, ((0, parcel(0)),), counts=Counts(1), busy=0.001), 0.0)
         if isinstance(command, Pull)
     ]
+    assert pull.hungry
+
+
+def test_hunger_is_passed_on_through_as_many_stages_as_there_may_be():
+    """What costs nothing hands on its consumer's hunger; a source behind a thousand of them hears of it."""
+    through = [NodePlan(k, "skip", Role.STAGE, inputs=(k - 1,), outlets=((k,),), hub=True) for k in range(1, MAX_STAGES)]
+    ends = NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)), NodePlan(MAX_STAGES, "sink", Role.SINK, inputs=(MAX_STAGES - 1,))
+    scheduler = Scheduler(Plan((ends[0], *through, ends[1]), tuple(EdgePlan(k, k, 0, k + 1, 0) for k in range(MAX_STAGES))))
+    (pull,) = only(Pull, scheduler.start(0.0))
     assert pull.hungry
