@@ -76,7 +76,12 @@ class LaneGroup:
         """Set up in a thread of its own, then open the lanes; its event loop is there from now on, so that ``stop`` may follow at once."""
         if self.spec.stage.is_async:
             self._loop, self._ending = new_loop(), asyncio.Event()
-        self._spawn(self._run_async if self.spec.stage.is_async else self._run_first)
+        try:
+            self._spawn(self._run_async if self.spec.stage.is_async else self._run_first)
+        except RuntimeError as error:
+            self._refuse(error)
+            self._end_loop()
+            self._say(WorkerGone(self._worker))  # there is nobody else to say so
 
     def dispatch(self, command: Dispatch) -> None:
         if self._loop is not None:
@@ -98,8 +103,7 @@ class LaneGroup:
 
     def stop(self) -> None:
         """Close and end, after the tickets in hand."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._begin, None)
+        self._call_soon(self._begin, None)
         for _ in range(self._lanes):
             self._tickets.put(None)
 
@@ -136,9 +140,14 @@ class LaneGroup:
         waiting, on_loop = self._grants.get(ticket), self._async_grants.get(ticket)
         if waiting is not None:
             waiting.put(NOBODY)
-        if on_loop is not None and self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # its loop ends at this moment, and needs no waking
-                self._loop.call_soon_threadsafe(on_loop.put_nowait, NOBODY)
+        if on_loop is not None:
+            self._call_soon(on_loop.put_nowait, NOBODY)
+
+    def _call_soon(self, function: Callable[..., object], *args: object) -> None:
+        """Have the event loop call something, if there is one and it has not ended, nor ends at this moment."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function, *args)
 
     # ------------------------------------------------------------------------------------------------------- in the lanes
 
@@ -192,8 +201,12 @@ class LaneGroup:
             except RuntimeError as error:
                 with self._lock:
                     self._running -= self._lanes - begun
-                self._say(SetupFailed(self._worker, self._core.setup_note(error)._replace(hint=NO_THREADS)))
+                self._refuse(error)
                 return
+
+    def _refuse(self, error: RuntimeError) -> None:
+        """Say that the system has no thread for a lane."""
+        self._say(SetupFailed(self._worker, self._core.setup_note(error)._replace(hint=NO_THREADS)))
 
     def _wait_for_stop(self) -> None:
         while self._tickets.get() is not None:
@@ -244,6 +257,10 @@ class LaneGroup:
             self._loop.run_until_complete(self._serve())
             self._close()
         finally:
+            self._end_loop()
+
+    def _end_loop(self) -> None:
+        if self._loop is not None:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 

@@ -44,23 +44,45 @@ class Opened:
         self.end.touch()
 
 
-@in_threads
-def test_a_system_without_threads_for_all_lanes_fails_the_set_up_and_leaves_nothing(where, tmp_path, monkeypatch):
-    """It is no bug of ours: the error says what to do; the lanes that were begun end, and the instance is closed."""
+def refuse_lanes(monkeypatch, allowed):
+    """Let the system have threads for so many lanes; forked workers inherit this."""
     begin, begun = threading.Thread.start, []
 
     def refuse(thread):
         if thread.name.startswith("lanes "):
             begun.append(thread)
-            if len(begun) > 3:
+            if len(begun) > allowed:
                 raise RuntimeError("can't start new thread")
         begin(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)  # which a forked worker inherits
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+NO_THREAD = r"set-up failed: RuntimeError: can't start new thread\nThe system gives no more threads: ask"
+
+
+@in_threads
+def test_a_system_without_threads_for_all_lanes_fails_the_set_up_and_leaves_nothing(where, tmp_path, monkeypatch):
+    """It is no bug of ours: the error says what to do; the lanes that were begun end, and the instance is closed."""
+    refuse_lanes(monkeypatch, 3)
     opened = Pipeline(range(9), **where).class_task(Opened, Opened.pass_on, [tmp_path], Opened.close, threads=8, name="lanes")
-    with pytest.raises(StageError, match=r"set-up failed: RuntimeError: can't start new thread\nThe system gives no more threads: ask"):
+    with pytest.raises(StageError, match=NO_THREAD):
         opened.wait_for_result()
     assert {path.name for path in tmp_path.iterdir()} == {"begun", "end"}
+
+
+async def wait_a_turn(x):
+    await asyncio.sleep(0)
+    return x
+
+
+@in_threads
+@pytest.mark.parametrize(("function", "options"), [(abs, {"threads": 2}), (wait_a_turn, {})], ids=["threads", "coroutines"])
+def test_a_system_without_a_thread_for_the_first_lane_fails_the_set_up_alike(function, options, where, monkeypatch):
+    """The other worker of the stage ends, too."""
+    refuse_lanes(monkeypatch, 0 if where["engine"] == "process" else 1)
+    with pytest.raises(StageError, match=NO_THREAD):
+        Pipeline(range(9), **where).task(function, 2, name="lanes", **options).wait_for_result()
 
 
 @pytest.mark.parametrize("where", [{"engine": "thread"}, PROCESSES["fork"], PROCESSES["spawn"]])

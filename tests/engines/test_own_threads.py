@@ -14,7 +14,7 @@ from functools import partial
 
 import pytest
 
-from olympipe_ng import InternalError, Pipeline, PipelineError, StageTimeout
+from olympipe_ng import InternalError, Pipeline, PipelineError, StageError, StageTimeout
 from olympipe_ng.caller import Caller
 from olympipe_ng.engines.codecs import ObjectCodec
 from olympipe_ng.engines.feeding import Feeder
@@ -152,7 +152,7 @@ def test_a_bug_of_ours_in_any_thread_of_a_run_is_an_error_and_no_hang(where, own
         ({"start_method": "fork"}, "olympipe_ng source 1", RuntimeError),
         ({"engine": "thread"}, "olympipe_ng scheduler", RuntimeError),
         ({"engine": "thread"}, "olympipe_ng source 1", RuntimeError),
-        ({"engine": "thread"}, "abs 1", InternalError),
+        ({"engine": "thread"}, "abs 1", StageError),
     ],
     ids=str,
 )
