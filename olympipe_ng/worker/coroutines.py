@@ -132,7 +132,7 @@ async def _outcome(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None
     cancelled from within gives a ``CancelledError`` of its own)."""
     try:
         return await awaitable, None
-    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:  # the user's, or ours, which nobody looks at
+    except BaseException as error:  # the user's, or ours, which nobody looks at, nor at one behind a time-out
         return None, error
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 
 import pytest
 
 from olympipe_ng import Pipeline
-from tests.engines.kinds import in_threads
+from tests.engines.kinds import each_engine, in_threads
 
 LET_GO = threading.Event()
 
@@ -69,6 +70,22 @@ def stop_in_the_middle(where, folder, method, **options):
 def test_a_coroutine_that_a_stop_finds_in_hand_may_clean_up(where, limit, tmp_path):
     """It is cancelled, its instance is closed behind it, and nothing is left behind."""
     assert stop_in_the_middle(where, tmp_path, "hang", timeout=limit) == {"cleaned up", "closed"}
+
+
+@each_engine
+def test_what_the_clean_up_behind_a_time_out_raises_is_nobodys_affair(where, caplog):
+    """The item was late, and that is its failure; asyncio has nothing to tell of an exception that nobody asked for."""
+
+    async def fail_late(x):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("in the clean-up")
+
+    results = Pipeline(range(2), **where).task(fail_late, timeout=0.05, on_error="collect").wait_for_result()
+    gc.collect()
+    assert [text.endswith("took longer than timeout=0.05 s") for text in results.errors] == [True, True]
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 @in_threads
