@@ -25,6 +25,7 @@ from .origins import Origin
 from .plan import Plan
 from .scheduler import messages as m
 from .turns import Turns
+from .worker.notes import summarise
 
 __all__ = ["Sink", "Sinks"]
 
@@ -206,7 +207,7 @@ class Sinks:
             f"{producer.number} {producer.label!r}",
             node.declared_at,
             origin[0][1] if origin else None,
-            summary=f"its result cannot be loaded: {type(error).__name__}: {error}",
+            summary=f"its result cannot be loaded: {summarise(error)}",
         )
         if producer.on_error in ("skip", "collect"):
             self.unloadable += 1

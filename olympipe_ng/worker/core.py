@@ -25,7 +25,7 @@ from ..stages.contract import Arity, Fate, StreamTransform
 from .hands import UNSEEN, Hands
 from .items import run_items
 from .many import run_many
-from .notes import make_note
+from .notes import make_note, summarise
 from .spec import Codec, StageSpec
 from .streams import run_stream
 from .ticket import Answers, Catch, Outputs, TicketRun, everything
@@ -133,7 +133,7 @@ class StageWorker:
         position.origins, position.first, position.where = dispatch.origins, dispatch.lo, dispatch.lo
         POSITION.set(position)
         WORKER.set(self.who)
-        return TicketRun(self.spec, self.codec, outputs, dispatch, position, self.hands)
+        return TicketRun(self.spec, self.codec, outputs, dispatch, position, self.hands, self.catch)
 
     def open(self, dispatch: Dispatch) -> Any:
         """Return the items of a ticket, to be indexed from 0."""
@@ -164,7 +164,7 @@ class StageWorker:
         try:
             return self.open(ticket.dispatch)[at - ticket.dispatch.lo]
         except self.catch() as error:  # it was the loading that failed
-            return f"<cannot be loaded: {error}>"
+            return f"<cannot be loaded: {summarise(error)}>"
 
 
 class _Spare(threading.local):

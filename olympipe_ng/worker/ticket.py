@@ -64,6 +64,7 @@ class TicketRun:
         "allowance",
         "began",
         "busy",
+        "catch",
         "closed",
         "codec",
         "dispatch",
@@ -92,9 +93,12 @@ class TicketRun:
         "waited",
     )
 
-    def __init__(self, spec: StageSpec, codec: Codec, outputs: Outputs, dispatch: Dispatch, position: Position, hands: Hands) -> None:
+    def __init__(
+        self, spec: StageSpec, codec: Codec, outputs: Outputs, dispatch: Dispatch, position: Position, hands: Hands, catch: Catch
+    ) -> None:
         self.spec = spec
         self.codec = codec
+        self.catch = catch
         self.outputs = outputs
         self.dispatch = dispatch
         self.position = position
@@ -188,7 +192,7 @@ class TicketRun:
         if note.attempts <= self.spec.plan.retries and not self.emitted:
             try:
                 again = kind == Kind.TIMEOUT or self._worth_retrying(error)
-            except BaseException as second:  # the user's retry_on failed: that is what is wrong now
+            except self.catch() as second:  # the user's retry_on failed: that is what is wrong now
                 return self.judge(position, item, second, self.note(position, item, second, Kind.RAISED))
             if again:
                 return self.done(position, finished=True, retry=note, retried=1)
@@ -200,7 +204,7 @@ class TicketRun:
             return self.record(position, item, error, note)
         try:
             self._replace(position, item, self.spec.on_error(item, error))  # type: ignore[arg-type]
-        except BaseException as second:  # the user's on_error failed: that is what is wrong now
+        except self.catch() as second:  # the user's on_error failed: that is what is wrong now
             return self.record(position, item, second, self.note(position, item, second, Kind.RAISED))
         return None
 
@@ -242,7 +246,7 @@ class TicketRun:
         origin = self.origin(position)
         try:
             self.outputs.add(outlet, failure_without_exception(failure, note), origin)
-        except BaseException:  # the item cannot be pickled: its text can
+        except self.catch():  # the item cannot be pickled: its text can
             self.outputs.add(outlet, failure_without_objects(failure, note), origin)
         self.lose(position)
         self.used += 1

@@ -130,6 +130,39 @@ def test_what_is_no_exception_is_an_error_like_any_other(where, kind):
             pipeline.wait_for_result()
 
 
+def interrupted(*args):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"on_error": interrupted}, {"retries": 1, "retry_on": interrupted}],
+    ids=["task", "on_error", "retry_on"],
+)
+def test_ctrl_c_in_whatever_inline_calls_is_an_interrupt(options):
+    """Of the user's functions, and of what is done when one fails."""
+    function = abs if options else interrupted
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(["no number"], engine="inline").task(function, **options).wait_for_result()
+
+
+def test_ctrl_c_while_inline_hands_a_failure_on_is_an_interrupt():
+    """It is none of the item's, which would be replaced by its text."""
+
+    class Item:
+        begun = False
+
+        def __reduce__(self):
+            return interrupted() if Item.begun else (Item, ())
+
+    def fail(item):
+        Item.begun = True
+        raise ValueError
+
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline.wait_for_all_results(Pipeline([Item()], engine="inline").task(fail, on_error="branch"))
+
+
 def test_ctrl_c_while_an_inline_source_is_read_is_an_interrupt():
     """In the calling thread a ``KeyboardInterrupt`` is the user's own, and the source is closed."""
     closed = []

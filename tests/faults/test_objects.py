@@ -250,6 +250,25 @@ class Spoken(Exception):
         return Text("said")
 
 
+def raise_unspeakable():
+    raise Unspeakable
+
+
+class UnspeakableItem:
+    def __reduce__(self):
+        return raise_unspeakable, ()
+
+
+@pytest.mark.parametrize("options", ENGINES, ids=str)
+@pytest.mark.parametrize("readers", [0, 1])
+def test_f16_an_exception_without_words_of_an_item_that_fails_to_load_is_told(options, readers):
+    """What its ``__str__`` raises is not what the user gets, and the policy holds."""
+    made = numbers(**options).task(lambda x: UnspeakableItem() if x == 1 else x)
+    results = [made, made.task(lambda x: x)][readers].options(on_error="collect").wait_for_result()
+    assert results == [x for x in numbers().wait_for_result() if x != 1]
+    assert [text.endswith("Unspeakable: <str() of it raised SystemExit>") for text in results.errors] == [True]
+
+
 @pytest.mark.parametrize("options", ENGINES, ids=str)
 @pytest.mark.parametrize(
     ("kind", "text"),
