@@ -9,29 +9,27 @@ The one place where an import may happen inside a function.
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
 from typing import Any
 
-__all__ = ["lazy"]
+__all__ = ["Lazy", "lazy"]
 
 
-class _Lazy(ModuleType):
-    """A stand-in that becomes the module at the first attribute that is asked for."""
+class Lazy:
+    """A stand-in that imports the module at the first attribute that is asked for. The module is kept, its attributes are not: some are
+    bound anew while the program runs."""
 
-    def __init__(self, name: str, hint: str) -> None:
-        super().__init__(name)
-        self._hint = hint
+    __slots__ = ("_module", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._module: Any = None
 
     def __getattr__(self, attribute: str) -> Any:
-        try:
-            module = importlib.import_module(self.__name__)
-        except ModuleNotFoundError as error:
-            if self.__dict__["_hint"]:
-                raise ModuleNotFoundError(f"{error}: {self.__dict__['_hint']}", name=error.name) from error
-            raise
-        return getattr(module, attribute)
+        if self._module is None:
+            self._module = importlib.import_module(self._name)
+        return getattr(self._module, attribute)
 
 
-def lazy(name: str, hint: str = "") -> Any:
-    """Stand in for the module ``name`` until it is used; ``hint`` tells how to install what is missing."""
-    return _Lazy(name, hint)
+def lazy(name: str) -> Any:
+    """Stand in for the module ``name`` until it is used."""
+    return Lazy(name)

@@ -17,7 +17,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from ..callables import names_in
-from ..lazy import lazy
+from ..lazy import Lazy, lazy
 from .importable import Importable, Stock
 from .namespaces import hand_down
 
@@ -26,7 +26,7 @@ __all__ = ["adopt"]
 cloudpickle = lazy("cloudpickle.cloudpickle")
 
 MOST = 10_000  # objects looked at; a graph whose data hide a local class deeper than that gives the class by value, as under spawn
-LEAVES = (int, float, complex, bool, str, bytes, bytearray, range, ModuleType, CodeType)
+LEAVES = (int, float, complex, bool, str, bytes, bytearray, range, ModuleType, Lazy, CodeType)
 HEAP_TYPE = 1 << 9  # made by a class statement or its like
 
 
