@@ -188,6 +188,9 @@ class TicketRun:
 
     def failed(self, position: int, item: Any, error: BaseException, kind: str = Kind.RAISED, hint: str = "") -> Done | None:
         """Apply the stage's policy to a failed item; a ``Done`` ends the ticket here, ``None`` goes on with the next item."""
+        if self.spec.plan.on_error == "skip" and not self.spec.plan.retries:  # nobody would read what is written down of it
+            self.lose(position)
+            return None
         note = self.note(position, item, error, kind)._replace(hint=hint)
         if note.attempts <= self.spec.plan.retries and not self.emitted:
             try:
