@@ -35,7 +35,6 @@ per-view ``mmap`` (a descriptor for each until 3.13); an arena without reserved 
 
 from __future__ import annotations
 
-import bisect
 import mmap
 import os
 import threading
@@ -45,6 +44,7 @@ from contextlib import suppress
 from .arena_keeper import Keeper
 from .arena_reader import Reader
 from .encoded import BufferRef
+from .space import Space
 from .wire import Buffer
 
 __all__ = ["Arena", "Keeper", "Reader", "arena_supported"]
@@ -63,14 +63,14 @@ def arena_supported() -> bool:
 
 
 class _Segment:
-    """Memory of one descriptor, and which parts of it are free."""
+    """Memory of one descriptor."""
 
     def __init__(self, number: int, size: int) -> None:
         self.number = number
         self.size = size
         self.reserved = 0  # bytes from the beginning that are surely there
         self.accepted = False
-        self.holes = [(0, size)]  # (offset, length), by offset, no two adjacent
+        self.space = Space(size)
         self.fd = os.memfd_create(f"olympipe_ng-{number}")
         try:
             os.ftruncate(self.fd, size)
@@ -78,30 +78,6 @@ class _Segment:
         except BaseException:
             os.close(self.fd)
             raise
-
-    def fit(self, size: int) -> int | None:
-        """Return the lowest offset with so much room."""
-        return next((offset for offset, length in self.holes if length >= size), None)
-
-    def take(self, offset: int, size: int) -> None:
-        index = bisect.bisect_right(self.holes, (offset, self.size)) - 1
-        begin, length = self.holes[index]
-        rest = [(begin, offset - begin), (offset + size, begin + length - offset - size)]
-        self.holes[index : index + 1] = [hole for hole in rest if hole[1]]
-
-    def give(self, offset: int, size: int) -> None:
-        """Free a block, joining it to the holes beside it."""
-        index = bisect.bisect_left(self.holes, (offset, 0))
-        first, last, end = index, index, offset + size
-        if index and sum(self.holes[index - 1]) == offset:
-            first, offset = index - 1, self.holes[index - 1][0]
-        if index < len(self.holes) and self.holes[index][0] == end:
-            last, end = index + 1, sum(self.holes[index])
-        self.holes[first:last] = [(offset, end - offset)]
-
-    def used_end(self) -> int:
-        offset, length = self.holes[-1] if self.holes else (self.size, 0)
-        return offset if offset + length == self.size else self.size
 
     def reserve(self, end: int) -> None:
         """Make sure of the memory up to ``end``; ``OSError`` where there is none. In steps: some systems undo what a signal interrupts."""
@@ -176,7 +152,7 @@ class Arena:
         with self._lock:
             size = self._blocks.pop((ref.segment, ref.offset), None)
             if size is not None:
-                self._segments[ref.segment].give(ref.offset, size)
+                self._segments[ref.segment].space.give(ref.offset, size)
 
     def accept(self, segment: int) -> None:
         """The supervisor has the segment's descriptor: it may be used."""
@@ -190,7 +166,7 @@ class Arena:
         """Give memory that is not used back to the system, but a little."""
         with self._lock:
             for segment in self._segments:
-                keep = max(segment.used_end(), 0 if segment.number else min(KEPT, segment.size))
+                keep = max(segment.space.end, 0 if segment.number else min(KEPT, segment.size))
                 segment.shrink(keep)
 
     def close(self) -> None:
@@ -206,11 +182,13 @@ class Arena:
         for segment in self._segments:
             if not segment.accepted:
                 continue
-            offset = segment.fit(size)
-            if offset is not None and self._reserve(segment, offset + size):
-                segment.take(offset, size)
+            offset = segment.space.take(size)
+            if offset is None:
+                continue
+            if self._reserve(segment, offset + size):
                 self._blocks[segment.number, offset] = size
                 return segment, offset
+            segment.space.give(offset, size)
         if not self.waiting and not self._broken and self.reserved + size <= self._limit:
             self._grow(size)
         return None

@@ -11,7 +11,6 @@ Considered and refused: a file per frame (a descriptor or a name each); ``mmap``
 
 from __future__ import annotations
 
-import bisect
 import marshal
 import os
 import threading
@@ -22,44 +21,15 @@ from typing import Any
 from ..lazy import lazy
 from .encoded import Encoded
 from .incoming import AT_MOST
+from .space import Space
 from .wire import Buffer
 
-__all__ = ["Space", "Spilled", "Spool"]
+__all__ = ["Spilled", "Spool"]
 
 tempfile = lazy("tempfile")
 
 POSITIONS = hasattr(os, "pread")  # Windows has no reading and writing at a place
 _seeking = threading.Lock()
-
-
-class Space:
-    """Which parts of a file without end are free."""
-
-    def __init__(self) -> None:
-        self.end = 0  # beyond it all is free
-        self._holes: list[tuple[int, int]] = []  # (offset, length), by offset, no two adjacent
-
-    def take(self, size: int) -> int:
-        """Return the lowest offset with so much room, and keep it."""
-        for index, (offset, length) in enumerate(self._holes):
-            if length >= size:
-                self._holes[index : index + 1] = [(offset + size, length - size)] if length > size else []
-                return offset
-        offset, self.end = self.end, self.end + size
-        return offset
-
-    def give(self, offset: int, size: int) -> None:
-        """Free what was taken, joining it to the holes beside it."""
-        index = bisect.bisect_left(self._holes, (offset, 0))
-        if index < len(self._holes) and self._holes[index][0] == offset + size:
-            size += self._holes.pop(index)[1]
-        if index and sum(self._holes[index - 1]) == offset:
-            offset, before = self._holes.pop(index - 1)
-            size, index = size + before, index - 1
-        if offset + size == self.end:
-            self.end = offset
-        else:
-            self._holes.insert(index, (offset, size))
 
 
 class Spool:
@@ -86,6 +56,7 @@ class Spool:
         header = marshal.dumps(payload.header())
         data = b"".join((header, *payload.segments()))
         offset = self._space.take(len(data))
+        assert offset is not None, "a file has no end"
         try:
             _write(self._file.fileno(), data, offset)
         except OSError:

@@ -48,7 +48,7 @@ def test_blocks_never_overlap_and_come_back(steps):
         trio.arena.free(ref)
         trio.arena.free(ref)
     assert trio.arena.used == 0
-    assert all(segment.holes == [(0, segment.size)] for segment in trio.arena._segments)
+    assert not any(segment.space.end for segment in trio.arena._segments)
     trio.close()
 
 

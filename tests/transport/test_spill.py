@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from olympipe_ng.transport import spill
 from olympipe_ng.transport.by_value import ByValue
 from olympipe_ng.transport.encoding import BufferRef, Encoder, decode
 from olympipe_ng.transport.importable import take_stock
-from olympipe_ng.transport.spill import Space, Spool
-from tests.strategies import lists_of
+from olympipe_ng.transport.spill import Spool
 
 
 def encode(*items):
@@ -104,19 +100,3 @@ def test_a_full_disk_is_an_error_and_takes_no_space(spool, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         spool.write(encode("text"))
     assert spool.size == 0
-
-
-@given(lists_of(st.tuples(st.booleans(), st.integers(1, 50))))
-def test_no_two_takers_have_the_same_space(moves):
-    space, taken = Space(), []
-    for give, size in moves:
-        if give and taken:
-            space.give(*taken.pop(size % len(taken)))
-        else:
-            taken.append((space.take(size), size))
-        ordered = sorted(taken)
-        assert all(a + length <= b for (a, length), (b, _) in pairwise(ordered))
-        assert all(a + length <= space.end for a, length in ordered)
-    for each in taken:
-        space.give(*each)
-    assert (space.end, space._holes) == (0, [])
