@@ -25,7 +25,7 @@ from .failures import Kind, Note, to_error
 from .graph import Node, Outlet, Source
 from .lazy import lazy
 from .options import RunConfig
-from .plan import make_plan
+from .plan import FRAME_ITEMS, make_plan
 from .scheduler import messages as m
 from .scheduler.statistics import NodeStatistics
 from .sinks import Sink, Sinks
@@ -63,7 +63,7 @@ class Caller(Sinks):
         self.config = config
         self.nested = nested  # inside a source of another run, which says what is to be said
         single = config.engine == "inline"
-        self.plan, self.nodes = make_plan(sinks, config, discard=discard, frame_items=1 if single else 4096)
+        self.plan, self.nodes = make_plan(sinks, config, discard=discard, frame_items=1 if single else FRAME_ITEMS)
         self.joins = self.plan.joins
         self.changed = threading.Condition()
         self.owner = os.getpid()

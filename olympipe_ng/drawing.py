@@ -147,7 +147,7 @@ def _stream(outlet: Outlet) -> str:
 def _settings(config: StageConfig) -> str:
     default = StageConfig()
     changed = ((field.name, getattr(config, field.name)) for field in fields(StageConfig) if field.name != "name")
-    return " ".join(f"{name}={_value(value)}" for name, value in changed if value != getattr(default, name.strip()))
+    return " ".join(f"{name}={_value(value)}" for name, value in changed if value != getattr(default, name))
 
 
 def _value(value: Any) -> str:

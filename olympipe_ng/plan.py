@@ -23,10 +23,11 @@ from .machine import memory_limit, usable_cpus
 from .options import RunConfig
 from .stages.contract import Arity, Stage
 
-__all__ = ["EdgePlan", "NodePlan", "Plan", "Role", "make_plan"]
+__all__ = ["FRAME_ITEMS", "EdgePlan", "NodePlan", "Plan", "Role", "make_plan"]
 
 QUEUE_BYTES = 256 << 20  # more hides uneven stages, less bounds memory
 EDGE_BYTES = 64 << 20  # at most of it on one edge
+FRAME_ITEMS = 4096  # of the largest frame; more relays less often, less is dealt more evenly
 MAX_STAGES = 1000  # far beyond what one machine runs; above it a loop built the graph by mistake
 MAX_WORKERS = 512
 MAX_COROUTINES = 1 << 16  # of a worker, as many as there are ports: more costs memory and a longer start, and no loop keeps up with them
@@ -100,7 +101,7 @@ class Plan(NamedTuple):
     edges: tuple[EdgePlan, ...]
     max_failures: float | None = None
     close_timeout: float = 30.0
-    frame_items: int = 4096  # the largest frame, in items
+    frame_items: int = FRAME_ITEMS
     seed: int = 0
     stall_timeout: float | None = None
     queue_bytes: int = QUEUE_BYTES  # of the run; what joins of unequal arms need is counted against twice as much
@@ -124,7 +125,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = (), frame_items: int = 4096
+    sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = (), frame_items: int = FRAME_ITEMS
 ) -> tuple[Plan, list[Node]]:
     """Lay out the run of ``sinks``: the plan, and the graph's nodes in the order of their numbers."""
     nodes = reachable(sinks)
@@ -139,9 +140,17 @@ def make_plan(
         thrown_away = bool(discard) and discard[k]
         number = len(nodes) + k
         plans.append(NodePlan(number, f"sink {k}", Role.SINK, inputs=_inputs(edges, number), discard=thrown_away))
-    seed = config.seed if config.seed is not None else 0
-    limits = (config.max_failures, config.close_timeout, frame_items, seed, config.stall_timeout, run_bytes)
-    return Plan(tuple(plans), tuple(edges), *limits), nodes
+    plan = Plan(
+        tuple(plans),
+        tuple(edges),
+        max_failures=config.max_failures,
+        close_timeout=config.close_timeout,
+        frame_items=frame_items,
+        seed=0 if config.seed is None else config.seed,
+        stall_timeout=config.stall_timeout,
+        queue_bytes=run_bytes,
+    )
+    return plan, nodes
 
 
 def _check_size(nodes: Sequence[Node]) -> None:

@@ -129,20 +129,34 @@ class _Held:
 
 
 class _TokenEncoder(_Held):
+    """Encodes once what is asked for its size and then taken."""
+
     def __init__(self) -> None:
         super().__init__()
-        self._taken: Encoded | None = None
+        self._encoded: Encoded | None = None  # all that is there
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes of what is there; encodes it, as ``take`` is about to."""
-        self._taken = encode_tokens(self.items)
-        return self._taken.nbytes
+        if self._encoded is None:
+            self._encoded = encode_tokens(self.items)
+        return self._encoded.nbytes
+
+    def add(self, item: Any) -> None:
+        self._encoded = None
+        super().add(item)
+
+    def extend(self, items: list[Any]) -> None:
+        self._encoded = None
+        super().extend(items)
+
+    def forget(self, count: int) -> None:
+        self._encoded = None
+        super().forget(count)
 
     def take(self) -> Any:
-        items = super().take()
-        taken, self._taken = self._taken, None
-        return encode_tokens(items) if taken is None else taken
+        items, encoded = super().take(), self._encoded
+        self._encoded = None
+        return encode_tokens(items) if encoded is None else encoded
 
 
 class ObjectCodec:

@@ -17,6 +17,7 @@ from ..errors import SourceConsumed
 from ..failures import Kind, Note, describe_item
 from ..graph import Source
 from ..origins import Origins
+from ..plan import FRAME_ITEMS
 from ..readers import Reader
 from ..scalars import NUMBERS
 from ..scheduler.messages import Event, Parcel, SourceEnd, SourceFailed, SourceFrame, Stop
@@ -28,7 +29,6 @@ from ..worker.spec import Codec
 
 __all__ = ["Feeder", "FeederHere", "FeederThread"]
 
-FRAME_ITEMS = 4096
 INLINE_BYTES = 256 << 10  # of a frame, where they travel from socket to socket; more needs fewer messages, less is copied sooner
 FRAME_BYTES = 4 << 20  # of a frame with all that it refers to in shared memory; more needs fewer messages, less is sooner used again
 FRAME_AGE = 0.004  # seconds that an item may wait for company while nobody is hungry

@@ -212,7 +212,7 @@ def _grant(state: State, node: Node) -> None:
                 ticket.state = TicketState.OUT
                 ticket.begun = state.now
                 state.say(Grant(ticket.worker.number, ticket.number, room))
-        if node.plan.ordered and node.plan.many:
+        if node.plan.ordered:
             return
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from ..failures import Kind
 from .ending import cancel_items, drop_input, fail_node, fail_run, start_worker, unreserve, withhold
 from .messages import Counts, Warn, WorkerDied
-from .node import LOOKS, Node, Ticket, TicketState, Worker, WorkerStatus
+from .node import JUDGE_DEATHS, Node, Ticket, TicketState, Worker, WorkerStatus
 from .settling import backoff, commit, settled_before, split
 from .state import State
 
@@ -166,7 +166,7 @@ def _suspect_one(state: State, node: Node, ticket: Ticket, note: Any, *, was_alo
     guilty = was_alone or not node.plan.redeliver or ticket.emitted
     if ticket.judge is not None:
         ticket.judge_deaths += 1
-        if ticket.judge_deaths > LOOKS:
+        if ticket.judge_deaths > JUDGE_DEATHS:
             _fail_ticket(state, node, ticket, note)  # even giving it up kills
         else:
             _queue_again(node, ticket)

@@ -270,8 +270,7 @@ def worker_gone(state: State, event: WorkerGone) -> None:
         drop_input(state, ticket)
     if node.alive and worker.place < node.wanted:
         start_worker(state, node, worker.place)
-    if event.note is not None and state.note is None:
-        fail_run(state, event.note)
+    fail_run(state, event.note)
     state.touch(node)
 
 

@@ -27,7 +27,7 @@ from ..plan import NodePlan, Role
 from .edge import EASE
 from .messages import Frame, StreamState, Verb
 
-__all__ = ["LOOKS", "Node", "Status", "Ticket", "Worker", "WorkerStatus"]
+__all__ = ["JUDGE_DEATHS", "Node", "Status", "Ticket", "Worker", "WorkerStatus"]
 
 FRAME_SECONDS = 0.004  # a frame's worth of its consumer's work; more costs latency, less costs relays
 CALM_SECONDS = 0.020  # the same where nobody waits for a part of it: there is as much for every other lane
@@ -40,7 +40,7 @@ SPARE = 2  # so many lanes share one ticket that is in hand beyond what they are
 GROWTH = 4  # a frame may be so many times its predecessor: costs are measured before they are relied on
 WINDOW = 32  # tickets; fewer starve workers behind a dear item, more cost memory
 EDGE_ITEMS = 65_536
-LOOKS = 2  # workers that may die of judging an item: more bear more kills from outside, fewer give up sooner what kills when it is loaded
+JUDGE_DEATHS = 2  # workers that may die while an item's failure is judged: then it is given up unseen. More tolerate kills from outside
 
 
 class Status(enum.Enum):
@@ -132,7 +132,7 @@ class Ticket:
         """What a worker is to do with it."""
         if self.judge is None:
             return self.verb
-        return Verb.JUDGE if self.judge_deaths < LOOKS else Verb.GIVE_UP
+        return Verb.JUDGE if self.judge_deaths < JUDGE_DEATHS else Verb.GIVE_UP
 
     @property
     def origins(self) -> Origins:
@@ -217,7 +217,7 @@ class Node:
         self.killed_starts = 0  # those of them that somebody else may have killed
         self.crew_changes = plan.max_items is not None  # workers may have to go before the end
         self.max_window = max(WINDOW, 2 * plan.workers * plan.lanes)
-        self.only_deals = plan.role is Role.STAGE and not (plan.stream or plan.many or plan.hub)  # what waits before it, and no more
+        self.only_deals = plan.role is Role.STAGE and not (plan.stream or plan.many or plan.hub)  # it gives nothing but what it is dealt
         self._most_in_hand = _most_in_hand(plan, self.is_join)
 
     @property

@@ -181,9 +181,7 @@ class State:
     def _set_capacity(self, edge: Edge) -> None:
         consumer, producer = self.consumer(edge), self.producer(edge)
         before = edge.capacity
-        edge.capacity = FREE_ITEMS if self._is_free(consumer) else consumer.appetite()
-        if self._is_free(consumer):
-            edge.capacity = max(FREE_ITEMS, producer.output_burst())
+        edge.capacity = max(FREE_ITEMS, producer.output_burst()) if self._is_free(consumer) else consumer.appetite()
         if edge.capacity > before:
             self.touch(producer)
 

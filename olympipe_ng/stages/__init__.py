@@ -1,7 +1,7 @@
 """What stages mean: one file per kind, nothing of how they are run.
 
     contract.py      what a stage offers to the engine
-    functions.py     what is known of the users' functions: names, async or not
+    functions.py     the base of the kinds with one function per item
     holding.py       items that wait in a stream transform, and those that leave it
     <kind>.py        one kind each: ``batch.py`` holds ``Batch``
 

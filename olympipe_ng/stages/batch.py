@@ -38,10 +38,6 @@ class Batch(Stage):
         if not isinstance(self.keep_incomplete_batch, bool):
             raise GraphError(f"keep_incomplete_batch must be True or False, got {self.keep_incomplete_batch!r}")
 
-    @property
-    def timed(self) -> bool:
-        return self.within is not None
-
     def make(self, context: Context) -> StreamTransform:
         return _Batching(self, context)
 

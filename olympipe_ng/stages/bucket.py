@@ -39,10 +39,6 @@ class Bucket(Stage):
         set_number(self, "within", above=0.0, none=True)
 
     @property
-    def timed(self) -> bool:
-        return self.within is not None
-
-    @property
     def function_name(self) -> str:
         return name_of(self.key)
 

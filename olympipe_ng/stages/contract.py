@@ -1,16 +1,16 @@
 """The contract of a stage: what it *means*, and nothing of how it is run.
 
-    Pipeline.batch(32) ──► Batch(size=32)          a Stage: frozen, validated, describes
+    Pipeline.batch(32) ──► Batch(batch_size=32)    a Stage: frozen, validated, describes
                                 │ .make(context)   in each worker, once per run
                                 ▼
-                           BatchTransform          its running half: state lives here
+                           _Batching               its running half: state lives here
 
 A running half has one of two shapes:
 
 * an **ItemTransform** has ``apply(item)`` and an ``Arity``. The worker loops over it, so that position, origin, seed, retry and
   time limit live in one place (``worker``);
-* a **StreamTransform** has ``process / end / begin / tick / flush / close``. Each yields emissions ``(outlet, items, origins)``. It is a
-  generator, so the engine may pause between two emissions when there is no room: emit early, in pieces of moderate size.
+* a **StreamTransform** has ``process / mark / end / begin / tick / flush / close``. Each yields emissions ``(outlet, items, origins)``. It
+  is a generator, so the engine may pause between two emissions when there is no room: emit early, in pieces of moderate size.
 
 No sentinel travels: skipping is absence, ``None`` is an item like any other.
 
@@ -122,7 +122,7 @@ class StreamTransform:
         """Prepare, before the first item."""
 
     def process(self, port: int, items: Sequence[Any], origins: Origins) -> Iterable[Emission]:
-        """Take items of one port. ``items`` is not empty, unless the stage asked for ``marks``.
+        """Take items of one port, never none.
 
         A stage that is not opaque is given one item per call: so what the user's code raises is that item's failure, and the others,
         before and behind it, are not touched.
@@ -196,7 +196,8 @@ class Stage:
     passes_marks: ClassVar[bool] = False
     """Holds nothing back: what is settled before a stream transform is settled behind it, once it was given what came before."""
     abreast: ClassVar[bool] = False
-    """Takes its ports side by side, and is ``ready`` for those that its next output lacks: who fails behind the last row is not missed."""
+    """Makes each output of one item per port (``zip``). A port that fails after another has ended does not fail the stage: its item would
+    have been in no output."""
     wants_marks: ClassVar[bool] = False
     """Cannot go on without marks: up to which origin each port is settled (``rejoin``). They are made where one is behind."""
     excuses_setup: ClassVar[bool] = False
@@ -208,8 +209,8 @@ class Stage:
     def __post_init__(self) -> None:
         """Check the fields; the base has nothing to check that ``StageConfig`` has not."""
 
-    # The flags below are properties, because for some kinds they depend on the fields (``class_task(stateful=True)``, ``batch(within=)``);
-    # most kinds say them once, as a ``ClassVar``.
+    # The flags below are properties, because for some kinds they depend on the fields (``class_task(stateful=True)``,
+    # ``rejoin(missing=)``); most kinds say them once, as a ``ClassVar``.
 
     @property
     def opaque(self) -> bool:
@@ -219,11 +220,6 @@ class Stage:
     @property
     def one_to_one(self) -> bool:
         """Say that it gives as many outputs as inputs, each by itself: what indexing and ``len`` need."""
-        return False
-
-    @property
-    def timed(self) -> bool:
-        """Say that its result depends on the clock: engines are compared as multisets."""
         return False
 
     @property
@@ -248,11 +244,6 @@ class Stage:
     def kind(self) -> str:
         """Return the word users call it by: the method's name."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
-
-    @property
-    def inputs(self) -> int:
-        """Return the number of ports."""
-        return 1
 
     @property
     def outlets(self) -> int:

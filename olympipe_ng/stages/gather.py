@@ -25,10 +25,6 @@ class Gather(Stage):
         super().__post_init__()
         set_int(self, "arms", minimum=1)
 
-    @property
-    def inputs(self) -> int:
-        return self.arms
-
     def make(self, context: Context) -> StreamTransform:
         return _Gathering(self.arms)
 

@@ -27,7 +27,6 @@ class Latest(Stage):
     n: int = 1
 
     opaque: ClassVar[bool] = True
-    timed: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
     tells_settled: ClassVar[bool] = True
     drops_silently: ClassVar[bool] = True

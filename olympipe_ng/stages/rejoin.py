@@ -57,10 +57,6 @@ class Rejoin(Stage):
         set_int(self, "arms", minimum=1)
 
     @property
-    def inputs(self) -> int:
-        return self.arms
-
-    @property
     def opaque(self) -> bool:
         """Say whether ``missing`` can stand among encoded items: an object of the user's cannot."""
         return self.missing is DROP or type(self.missing) in SCALARS

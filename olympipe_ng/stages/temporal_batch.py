@@ -29,7 +29,6 @@ class TemporalBatch(Stage):
 
     opaque: ClassVar[bool] = True
     tells_apart: ClassVar[bool] = True
-    timed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,7 +30,6 @@ class Throttle(Stage):
     per_second: float
 
     opaque: ClassVar[bool] = True
-    timed: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
     tells_settled: ClassVar[bool] = True
     one_to_one: ClassVar[bool] = True

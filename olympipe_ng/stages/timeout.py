@@ -36,7 +36,6 @@ class Timeout(Stage):
     error: bool = False
 
     opaque: ClassVar[bool] = True
-    timed: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
     passes_marks: ClassVar[bool] = True
     excuses_setup: ClassVar[bool] = True

@@ -154,7 +154,7 @@ class TicketRun:
 
     def emit_kept(self, position: int, item: Any, keep: Any) -> None:
         """Take an item of a filter, if it is to be kept."""
-        if keep is DROP or not keep:
+        if not keep:
             self._leave_out(position, "filtered")
         else:
             self.outputs.encoders[0].add(item)

@@ -49,7 +49,7 @@ def test_every_public_method_is_documented(method):
     text = inspect.getdoc(method)
     assert text
     first = text.split("\n\n")[0]
-    assert first.endswith((".", ":")) or "." in first
+    assert first.endswith((".", ":"))
     assert not first.split()[0].endswith("s") or first.split()[0] == "Pass"
     assert ">>>" in text or "not available yet" in text
 

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from olympipe_ng import DROP, Pipeline, StageError, current_item
+from olympipe_ng.engines.codecs import HubCodec
+from olympipe_ng.transport.encoding import decode
 from tests.engines.graphs import plain
 from tests.engines.kinds import each_engine, everywhere, in_threads
 from tests.engines.test_errors import NotLoadable
@@ -265,3 +267,14 @@ def test_an_item_whose_repr_fails_can_fail_too(where):
 
     with pytest.raises(StageError, match="Shy whose repr raised RuntimeError"):
         Pipeline([Shy()], **where).task(lambda x: 1 / 0).wait_for_result()
+
+
+def test_what_an_opaque_stage_emits_after_it_was_asked_for_its_size_is_taken_too():
+    """The size is that of what is encoded, which is kept only as long as it is all."""
+    encoder = HubCodec().encoder()
+    sizes = []
+    for change in (lambda: encoder.add("one"), lambda: encoder.extend(["two", "three"]), lambda: encoder.forget(1)):
+        change()
+        sizes.append(encoder.nbytes)
+    assert list(decode(encoder.take())) == ["one", "two"]
+    assert sizes[0] < sizes[2] < sizes[1]

@@ -33,7 +33,7 @@ def box():
 
 def flush(box):
     """Flush what is due; say whether that was everything."""
-    for channel in box.due:
+    for channel in box.take_due():
         assert channel.flush()
     return not box._channel.pending
 

@@ -25,7 +25,7 @@ from olympipe_ng.scheduler.messages import (
     WorkerDied,
     WorkerReady,
 )
-from olympipe_ng.scheduler.node import LOOKS
+from olympipe_ng.scheduler.node import JUDGE_DEATHS
 from olympipe_ng.scheduler.scheduler import Scheduler
 
 ITEMS = 10
@@ -165,10 +165,10 @@ def test_what_kills_also_when_it_is_judged_is_given_up_in_the_end():
     """It is judged twice, for somebody may have killed a worker meanwhile; then nobody looks at it any more."""
     driver = Driver(redeliver=False)
     order = driver.feed(1)
-    for _ in range(1 + LOOKS):
+    for _ in range(1 + JUDGE_DEATHS):
         driver.die({order.ticket: range(1)})
         driver.ready()
-    assert [each.verb for each in driver.heard if isinstance(each, Dispatch)] == [Verb.ITEMS, *[Verb.JUDGE] * LOOKS, Verb.GIVE_UP]
+    assert [each.verb for each in driver.heard if isinstance(each, Dispatch)] == [Verb.ITEMS, *[Verb.JUDGE] * JUDGE_DEATHS, Verb.GIVE_UP]
 
 
 def test_no_other_item_is_judged_where_a_worker_dies_behind_the_one_that_was():

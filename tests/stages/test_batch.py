@@ -118,9 +118,3 @@ def test_mistakes_are_refused(fields: tuple[Any, ...], text: str) -> None:
     """A mistake in the graph shows on the user's line."""
     with refused(text):
         Batch(*fields)
-
-
-def test_only_with_a_time_it_depends_on_the_clock() -> None:
-    """Engines are compared item by item where they can be."""
-    assert not Batch(2).timed
-    assert Batch(2, within=1.0).timed

@@ -1,6 +1,6 @@
 """What the supervisor says to the caller: at once, or, to one who wants all results and nothing in between, results in groups.
 
-    deliver ──────────► queue ──► due? ──► flush
+    deliver ──────────► queue ──► take_due ──► flush
     any other message ────┘                  with it the results go that wait before it
 
 A group saves both sides a waking for each of its frames, which for items of some milliseconds was a tenth of all that a run costs.
@@ -46,9 +46,8 @@ class Outbox:
         pending = self._channel.pending
         return 0.0 if pending >= GROUP or pending != self._waiting else max(0.0, self._since + HOLD - time.monotonic())
 
-    @property
-    def due(self) -> list[Channel]:
-        """The channel, if it is to be flushed now."""
+    def take_due(self) -> list[Channel]:
+        """Return the channel if it is to be flushed now; nothing waits then."""
         if self.wait():
             return []
         self._since = None

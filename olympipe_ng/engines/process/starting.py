@@ -247,13 +247,21 @@ def take_settings(method: str, config: Any, blas_threads: int, kept: int) -> Set
         (action, _pattern(text), category.__module__, category.__qualname__, _pattern(module), line)
         for action, text, category, module, line in warnings.filters
     )
-    disabled = logging.getLogger().manager.disable
-    path = _module_path()
-    own = (is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2))
-    together = config.frame_pickling == "list"
-    copying = (bool(config.zero_copy), together)
-    whose = (method, os.getpid(), next_depth())
-    return Settings(*whose, *copying, blas_threads, kept, tuple(sys.argv), path, filters, _log_levels(), disabled, own)
+    return Settings(
+        method=method,
+        caller=os.getpid(),
+        depth=next_depth(),
+        zero_copy=bool(config.zero_copy),
+        together=config.frame_pickling == "list",
+        blas_threads=blas_threads,
+        kept=kept,
+        argv=tuple(sys.argv),
+        path=_module_path(),
+        filters=filters,
+        log_levels=_log_levels(),
+        log_disabled=logging.getLogger().manager.disable,
+        own_streams=(is_own_stream(sys.stdout, 1), is_own_stream(sys.stderr, 2)),
+    )
 
 
 def _module_path() -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class Supervisor(Driver):
         self.kill_all()
 
     def _flush(self) -> None:
-        self._poller.flush([*self._outbox.due, *(worker.channel for worker in self._workers.values())])
+        self._poller.flush([*self._outbox.take_due(), *(worker.channel for worker in self._workers.values())])
 
     def _wait(self) -> None:
         self._poller.wait(self._timeout())
