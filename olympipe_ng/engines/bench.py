@@ -35,7 +35,7 @@ class Bench:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, command: StartWorker, spec: StageSpec, codec: Codec) -> Event:
-        worker = StageWorker(spec, command.number, codec, warn=self._warn, catch=self._catch)
+        worker = StageWorker(spec, command.place, codec, warn=self._warn, catch=self._catch)
         try:
             worker.setup(self._loop_for(spec))
         except self._catch() as error:  # the user's initializer or constructor
@@ -60,15 +60,15 @@ class Bench:
         answers.close()
         return [Done(worker, ticket, 0)]
 
-    def stop(self, number: int) -> Event:
-        worker = self._workers.pop(number, None)
+    def stop(self, worker: int) -> Event:
+        known = self._workers.pop(worker, None)
         try:
-            if worker is not None:
-                worker.close(self._loop_for(worker.spec))
+            if known is not None:
+                known.close(self._loop_for(known.spec))
         except self._catch() as error:  # the user's close_method
-            assert worker is not None
-            return WorkerGone(number, worker.setup_note(error, Kind.CLOSE))
-        return WorkerGone(number)
+            assert known is not None
+            return WorkerGone(worker, known.setup_note(error, Kind.CLOSE))
+        return WorkerGone(worker)
 
     def close(self) -> None:
         """Forget everything; suspended generators first, then the event loop."""
@@ -79,12 +79,12 @@ class Bench:
             self._loop.close()
             self._loop = None
 
-    def _advance(self, number: int, ticket: int, answers: Any, allowance: int | None) -> list[Event]:
+    def _advance(self, worker: int, ticket: int, answers: Any, allowance: int | None) -> list[Event]:
         events: list[Event] = []
         try:
             told = next(answers) if allowance is None else answers.send(allowance)
             while True:
-                events.append(told._replace(worker=number))
+                events.append(told._replace(worker=worker))
                 if told.waiting:
                     self._waiting[ticket] = answers, POSITION.get(None)
                     return events

@@ -40,7 +40,7 @@ class LaneGroup:
         self,
         worker: int,
         spec: StageSpec,
-        number: int,
+        place: int,
         codec: Codec,
         tell: Callable[[Event], Any],
         warn: Callable[[str], None],
@@ -56,7 +56,7 @@ class LaneGroup:
         self._cancelled: set[int] = set()
         self._hands = Hands([0] * spec.plan.lanes if slots is None else slots)
         cancelled = self._cancelled.__contains__
-        self._core = StageWorker(spec, number, codec, warn=warn, cancelled=cancelled, worn=worn, hands=self._hands)
+        self._core = StageWorker(spec, place, codec, warn=warn, cancelled=cancelled, worn=worn, hands=self._hands)
         self._tickets: queue.SimpleQueue[Dispatch | None] = queue.SimpleQueue()
         self._grants: dict[int, queue.SimpleQueue[int]] = {}
         self._async_grants: dict[int, asyncio.Queue[int]] = {}

@@ -150,7 +150,7 @@ class ThreadEngine(LocalDriver):
         tell = self._inbox.put
         closing = partial(tell, _Closing(command.worker))
         spec = self.specs[command.node]
-        group = LaneGroup(command.worker, spec, command.number, self.codec, tell, self.host.warn, closing=closing)
+        group = LaneGroup(command.worker, spec, command.place, self.codec, tell, self.host.warn, closing=closing)
         self._groups[command.worker] = group
         group.start()
 

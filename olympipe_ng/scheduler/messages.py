@@ -347,11 +347,11 @@ class CloseSource(NamedTuple):
 
 
 class StartWorker(NamedTuple):
-    """Start a worker; ``number`` is its place in the stage (0 to count-1), kept over restarts."""
+    """Start a worker; ``place`` is which of its stage's it is (0 to count-1), kept over restarts."""
 
     worker: int
     node: int
-    number: int
+    place: int
 
 
 class StopWorker(NamedTuple):

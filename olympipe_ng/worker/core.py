@@ -50,7 +50,7 @@ class StageWorker:
     def __init__(
         self,
         spec: StageSpec,
-        number: int,
+        place: int,
         codec: Codec,
         *,
         warn: Callable[[str], None],
@@ -68,7 +68,7 @@ class StageWorker:
         self.catch = catch  # the inline engine lets KeyboardInterrupt through: there it is the user's own Ctrl-C
         self.seed = spec.seed
         self.clock = time.monotonic
-        self.who = CurrentWorker(spec.plan.label, number)
+        self.who = CurrentWorker(spec.plan.label, place)
         self.numbers = True  # results were plain numbers so far: the quickest loop is tried first
         self.tally: dict[str, int] = {}  # of the stream transform's ticket in hand
         self._spare = _Spare()

@@ -59,11 +59,11 @@ class Crew:
 
     def start(self, command: StartWorker) -> None:
         world, node = self.world, self.world.plan.nodes[command.node]
-        if command.number < 0 or any(m.node is node and m.place == command.number for m in self.members.values()):
-            raise Violation(f"two workers in place {command.number} of {node.label}")
+        if command.place < 0 or any(m.node is node and m.place == command.place for m in self.members.values()):
+            raise Violation(f"two workers in place {command.place} of {node.label}")
         spec = world.scenario.specs[node.number]
         model = Model(node, spec, world.watch, world.facts, self.killed.setdefault(node.number, {}))
-        member = Member(command.worker, command.number, model)
+        member = Member(command.worker, command.place, model)
         self.members[command.worker] = member
         if node.hub:
             self.get_ready(member)

@@ -146,7 +146,7 @@ class Starter(Protocol):
     close_in_child: Callable[[], None]
     """What a forked child must close of the supervisor's."""
 
-    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+    def start(self, worker: int, node: int, place: int) -> tuple[Channel, int | None]:
         """Begin one; return its socket, and its pid if that is known already."""
 
 
@@ -169,7 +169,7 @@ class ForkStarter:
         handler_class()  # before the first fork: what is done after it is done in each child, and in each run
         find_malloc()
 
-    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+    def start(self, worker: int, node: int, place: int) -> tuple[Channel, int | None]:
         here, theirs = socket.socketpair()
         mine = Channel(here)
         supervisor = os.getpid()
@@ -177,7 +177,7 @@ class ForkStarter:
         def body() -> int:
             self.close_in_child()
             die_with_parent(supervisor)
-            return live_as_worker(Channel(theirs), worker, number, self._specs[node], self._settings, self._stock)
+            return live_as_worker(Channel(theirs), worker, place, self._specs[node], self._settings, self._stock)
 
         OPEN.add(mine)  # closed in the child
         pid = None
@@ -201,7 +201,7 @@ class SpawnStarter:
         self._graph = graph
         self._settings = settings
 
-    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+    def start(self, worker: int, node: int, place: int) -> tuple[Channel, int | None]:
         mine, theirs = channel_pair()
         try:
             process = exec_child("worker", theirs.fileno(), self._settings.path, blas_threads=self._settings.blas_threads)
@@ -211,7 +211,7 @@ class SpawnStarter:
         finally:
             theirs.close()
         process.returncode = 0  # reaped by the supervisor, by pid
-        mine.queue((p.SETUP, worker, node, number, os.getpid(), tuple(self._settings)), [self._graph])
+        mine.queue((p.SETUP, worker, node, place, os.getpid(), tuple(self._settings)), [self._graph])
         return mine, process.pid
 
 
@@ -326,7 +326,7 @@ def fail_set_up(channel: Channel, node: int, error: BaseException) -> int:
     return 1
 
 
-def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, settings: Settings, stock: Stock | None = None) -> int:
+def live_as_worker(channel: Channel, worker: int, place: int, spec: StageSpec, settings: Settings, stock: Stock | None = None) -> int:
     """Be a worker, until told to stop; ``stock``: it inherited this, as the run's other processes did."""
     name_process(spec.plan.label)
     be_mortal_again()
@@ -338,7 +338,7 @@ def live_as_worker(channel: Channel, worker: int, number: int, spec: StageSpec, 
     process = WorkerProcess(
         channel,
         worker,
-        number,
+        place,
         spec,
         zero_copy=settings.zero_copy,
         together=settings.together,

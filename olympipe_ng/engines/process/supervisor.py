@@ -280,7 +280,7 @@ class Supervisor(Driver):
     # -------------------------------------------------------------------------------------------------------- commands
 
     def start_worker(self, command: m.StartWorker) -> None:
-        channel, pid = self._starter.start(command.worker, command.node, command.number)
+        channel, pid = self._starter.start(command.worker, command.node, command.place)
         worker = WorkerRecord(command.worker, command.node, channel, pid, self.scheduler.state.nodes[command.node].plan.lanes)
         self._workers[command.worker] = worker
         self._poller.watch(channel.fileno(), lambda mask: self._from_worker(worker))

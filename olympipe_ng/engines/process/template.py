@@ -46,9 +46,9 @@ class TemplateStarter:
         self.helpers: tuple[int, ...] = (fork_child(body, ours=True),)
         theirs.close()
 
-    def start(self, worker: int, node: int, number: int) -> tuple[Channel, int | None]:
+    def start(self, worker: int, node: int, place: int) -> tuple[Channel, int | None]:
         mine, theirs = channel_pair()
-        self.template.send((p.FORK, worker, node, number), (), [theirs.fileno()])
+        self.template.send((p.FORK, worker, node, place), (), [theirs.fileno()])
         theirs.close()
         return mine, None
 
@@ -104,10 +104,10 @@ class _Template:
 
         return life
 
-    def _live_as_worker(self, channel: Channel, worker: int, node: int, number: int) -> int:
+    def _live_as_worker(self, channel: Channel, worker: int, node: int, place: int) -> int:
         if channel.receive() is None:  # the word that the one between has ended
             return 1
         die_with_parent(self._supervisor)
         if self._failure is not None:
             return fail_set_up(channel, node, self._failure)
-        return live_as_worker(channel, worker, number, self._specs[node], self._settings)
+        return live_as_worker(channel, worker, place, self._specs[node], self._settings)

@@ -56,7 +56,7 @@ class WorkerProcess:
         self,
         channel: Channel,
         worker: int,
-        number: int,
+        place: int,
         spec: StageSpec,
         *,
         zero_copy: bool,
@@ -67,9 +67,9 @@ class WorkerProcess:
         self._channel = channel.share(torn=_end_torn)
         self._worker = worker
         own = spec.stage.config.zero_copy
-        self._lanes = spec.stage.is_async or spec.plan.lanes > 1
-        pump = None if self._lanes else self._await_one
-        telling = threading.Lock() if self._lanes else NOBODY_ELSE
+        self._several_lanes = spec.stage.is_async or spec.plan.lanes > 1
+        pump = None if self._several_lanes else self._await_one
+        telling = threading.Lock() if self._several_lanes else NOBODY_ELSE
         self._shared = SharedMemory(
             worker, self._send, complain=self._warn, hear=self._hear_alone, await_answer=pump, telling=telling
         )
@@ -86,7 +86,7 @@ class WorkerProcess:
         self._worn = False
         self._look_again = 0.0
         self._tidy_at = time.monotonic() + SELDOM
-        self._number = number
+        self._place = place
         self._cancelled: set[int] = set()
         self._waiting: deque[tuple[Any, Any]] = deque()  # messages that came while an item was in hand
         self._is_copy = False  # this is a process that a task forked
@@ -100,7 +100,7 @@ class WorkerProcess:
         if page is not None:
             self._send((p.PAGE,), (), [page.fd])
         slots = [0] * lanes if page is None else page.slots
-        return self._run_lanes(slots) if self._lanes else self._run_alone(slots)
+        return self._run_lanes(slots) if self._several_lanes else self._run_alone(slots)
 
     def say(self, header: tuple[Any, ...]) -> None:
         """Send a line or a log record; one that the garbage collector or a signal handler says while this thread is sending goes behind."""
@@ -125,7 +125,7 @@ class WorkerProcess:
     def _send(self, header: tuple[Any, ...], segments: Any = (), fds: Sequence[int] = ()) -> None:
         if self._is_copy:
             self._end_copy()
-        if self._lanes and not fds:  # which whoever gives them may close at once
+        if self._several_lanes and not fds:  # which whoever gives them may close at once
             self._channel.post(header, segments)  # by the lane that is sending: each that waits costs all of them two switches
         else:
             self._channel.send(header, segments, fds)
@@ -162,7 +162,7 @@ class WorkerProcess:
         keep_freed(self._kept)
         core = StageWorker(
             self._spec,
-            self._number,
+            self._place,
             self._codec,
             warn=self._warn,
             cancelled=self._is_cancelled,
@@ -224,7 +224,7 @@ class WorkerProcess:
 
     def _hear_alone(self) -> None:
         """Take credit for blocks before a new one is asked for, where nobody else listens."""
-        if self._is_copy or not self._lanes:
+        if self._is_copy or not self._several_lanes:
             self._hear()
 
     def _await_one(self) -> None:
@@ -279,7 +279,7 @@ class WorkerProcess:
         group = LaneGroup(
             self._worker,
             self._spec,
-            self._number,
+            self._place,
             self._codec,
             lambda event: self._tell_event(event, gone),
             self._warn,
