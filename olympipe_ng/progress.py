@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol, TextIO
 
 from . import units
@@ -323,7 +325,7 @@ class RefreshedLine(PlainLines):
 
     def __init__(self, stream: TextIO, width: Callable[[], int] | None = None) -> None:
         super().__init__(stream)
-        self._width = _terminal_width if width is None else width
+        self._width = partial(_terminal_width, stream) if width is None else width
         self._shown = 0
         self._mine = False
 
@@ -347,7 +349,12 @@ class RefreshedLine(PlainLines):
         return padded
 
 
-def _terminal_width() -> int:
+def _terminal_width(stream: TextIO) -> int:
+    """Return the columns of the terminal that a stream writes to: the standard output may be a file, or another one."""
+    with suppress(AttributeError, OSError, TypeError, ValueError):  # a notebook's stream, or a user's, which is no file
+        columns = os.get_terminal_size(stream.fileno()).columns
+        if columns > 0:
+            return columns
     return int(shutil.get_terminal_size().columns)
 
 

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
+import struct
+import termios
 
 import pytest
 
@@ -99,6 +104,17 @@ def test_a_line_is_cut_to_the_terminal() -> None:
     terminal = Terminal()
     RefreshedLine(terminal, width=lambda: 10).last("0123456789abc")
     assert terminal.screen == ["012345678", ""]
+
+
+def test_the_width_is_that_of_the_terminal_which_shows_the_line() -> None:
+    """A line that is shown on the standard error's terminal does not wrap where the standard output is a file, which has no width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 10, 0, 0))
+    with open(theirs, "w") as stream:
+        RefreshedLine(stream).last("0123456789abc")
+        shown = os.read(ours, 100)
+    os.close(ours)
+    assert shown == b"\r012345678\r\n"
 
 
 def test_what_is_printed_afterwards_stands_on_its_own_line() -> None:
