@@ -252,6 +252,16 @@ Pipeline([1], start_method=sys.argv[1]).task(say).wait_for_completion()
     assert (tmp_path / "printed").read_bytes() == b"\xe9 iso8859-1\n" * 2
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_f38_a_letter_that_the_callers_stream_cannot_write_costs_no_line(monkeypatch, caplog, method):
+    """An ASCII terminal or pipe shows it as a file does: escaped, as ``sys.stdout.errors`` of the worker says."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    Pipeline(["caf\u00e9", "\udce9"], start_method=method).task(print).wait_for_completion()
+    assert written.getvalue() == b"caf\\xe9\n\\udce9\n"
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize("method", ALL)
 @pytest.mark.parametrize("closed", ["0", "1", "2", "012"])
 def test_closed_standard_streams(tmp_path, method, closed):

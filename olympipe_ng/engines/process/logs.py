@@ -301,6 +301,10 @@ def _handle(plain: tuple[Any, ...]) -> None:
 def _write(number: int, text: str) -> None:
     stream = sys.stdout if number == 1 else sys.stderr
     if stream is not None:
-        stream.write(text)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # a letter that the stream cannot write costs no line, as where a worker writes to a file itself
+            encoding = _encoding_of(stream)
+            stream.write(text.encode(encoding, LineStream.errors).decode(encoding))
         if hasattr(stream, "flush"):  # many objects that are printed to have none
             stream.flush()
