@@ -73,7 +73,7 @@ def _make_teller(wanted: Any, stream: TextIO | None) -> Teller | None:
         return None
     if callable(wanted):
         return CallTeller(wanted)
-    if stream is None:  # python without a console
+    if stream is None or getattr(stream, "closed", False) is True:  # python without a console; a program that has closed it
         return None
     number = None if wanted is True or wanted == "auto" else float(wanted)
     if _is_live(stream):

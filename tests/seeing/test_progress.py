@@ -79,6 +79,14 @@ def test_without_any_stderr_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) ->
     assert make_progress(still_run(progress=True)) is None
 
 
+@pytest.mark.parametrize("wanted", ["auto", True, 3])
+def test_on_a_closed_stderr_nothing_is_shown(wanted: Any) -> None:
+    """A program that has closed it, as one that goes into the background, runs its pipelines all the same."""
+    stream = io.StringIO()
+    stream.close()
+    assert make_progress(still_run(progress=wanted), stream=stream) is None
+
+
 # ------------------------------------------------------------------------------------------------ turned by the caller
 
 
