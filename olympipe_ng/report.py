@@ -105,7 +105,8 @@ class RunReport:
 
     def to_json(self, indent: int | None = None) -> str:
         """Return ``to_dict()`` as JSON."""
-        return str(json.dumps(self.to_dict(), indent=indent, ensure_ascii=False))
+        text = str(json.dumps(self.to_dict(), indent=indent, ensure_ascii=False))
+        return text.encode("utf-8", "backslashreplace").decode()  # half a pair (of a file name that is not UTF-8) no file would take
 
     def _repr_html_(self) -> str:
         head, *rows = _cells(self.stages)

@@ -216,6 +216,15 @@ def test_json_holds_all_that_the_dict_holds() -> None:
     assert described["elapsed"] == 12.5
 
 
+def test_json_of_any_text_can_be_written_to_a_file() -> None:
+    """A file name that is not UTF-8, in the text of an exception or of a source's item, is escaped as JSON does."""
+    run = photographs().finish()
+    run.record(failure(summary="ValueError: caf\u00e9 \udce9.jpg"))
+    written = report(run).to_json().encode()
+    assert "caf\u00e9".encode() in written
+    assert json.loads(written)["failures"][0]["first"].endswith("caf\u00e9 \udce9.jpg")
+
+
 def test_html_is_escaped() -> None:
     """A stage's name and an exception's text are text, whatever is in them."""
     run = StillRun([Pipeline(range(9)).task(load, name="<script>")])
