@@ -18,6 +18,15 @@ Errors are plain: the texts are made where the facts are known (``failures``), t
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from .lazy import lazy
+
+if TYPE_CHECKING:
+    from .transport import exceptions
+else:
+    exceptions = lazy("olympipe_ng.transport.exceptions")
+
 __all__ = [
     "GraphError",
     "InternalError",
@@ -65,13 +74,27 @@ class PipelineError(RuntimeError):
         self.errors: list[str] = [message] if errors is None else errors
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), str(self), self.__dict__, self.__cause__))
+        return (_rebuild, (type(self), str(self), self.__dict__, _Cause(self.__cause__)))
 
 
-def _rebuild(kind: type[PipelineError], message: str, state: dict[str, object], cause: BaseException | None) -> PipelineError:
+class _Cause:
+    """The cause of an error that is copied: the user's exception, which pickle's own way may not rebuild."""
+
+    def __init__(self, exception: BaseException | None) -> None:
+        self.exception = exception
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_load_cause, (None if self.exception is None else exceptions.dump_exception(self.exception),))
+
+
+def _load_cause(data: bytes | None) -> _Cause:
+    return _Cause(None if data is None else exceptions.load_exception(data))
+
+
+def _rebuild(kind: type[PipelineError], message: str, state: dict[str, object], cause: _Cause) -> PipelineError:
     error = kind(message)
     error.__dict__.update(state)
-    error.__cause__ = cause
+    error.__cause__ = cause.exception
     return error
 
 
