@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from . import drawing, looking, repeating, sources
     from . import run as running
     from .building import joining
+    from .drop import Drop
     from .pipeline import Pipeline
     from .report import RunReport
     from .run import Results, Run
@@ -129,7 +130,7 @@ class Terminals(Building[T_co]):
         with _start(pipelines, debug_graph, discard=[True] * len(pipelines)) as run:
             return run.wait()
 
-    def wait_and_reduce(self, accumulator: A, reducer: Callable[[T_co, A], A]) -> A:
+    def wait_and_reduce(self, accumulator: A, reducer: Callable[[T_co, A], A | Drop]) -> A:
         """Run, and fold all results into one value: ``accumulator = reducer(item, accumulator)``.
 
         >>> Pipeline([1, 2, 3], engine="inline").wait_and_reduce(0, lambda x, total: total + x)

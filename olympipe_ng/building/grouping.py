@@ -9,6 +9,7 @@ from .. import stages
 from .base import Building, T_co, building
 
 if TYPE_CHECKING:
+    from ..drop import Drop
     from ..pipeline import Pipeline
 
 __all__ = ["Groupings"]
@@ -80,7 +81,7 @@ class Groupings(Building[T_co]):
         return pipeline
 
     @building()
-    def reduce(self, accumulator: A, reducer: Callable[[T_co, A], A]) -> Pipeline[A]:
+    def reduce(self, accumulator: A, reducer: Callable[[T_co, A], A | Drop]) -> Pipeline[A]:
         """Fold the whole stream into one item: ``accumulator = reducer(item, accumulator)``, the item first, as in olympipe.
 
         ``accumulator`` is copied for each run. An empty stream gives the accumulator as it was.
@@ -94,7 +95,7 @@ class Groupings(Building[T_co]):
         return pipeline
 
     @building()
-    def scan(self, accumulator: A, reducer: Callable[[T_co, A], A]) -> Pipeline[A]:
+    def scan(self, accumulator: A, reducer: Callable[[T_co, A], A | Drop]) -> Pipeline[A]:
         """Give the running value after each item: ``accumulator = reducer(item, accumulator)`` (as ``itertools.accumulate``).
 
         >>> Pipeline([1, 2, 3], engine="inline").scan(0, lambda x, total: total + x).wait_for_result()
@@ -106,7 +107,7 @@ class Groupings(Building[T_co]):
         return pipeline
 
     @building()
-    def checkpoint(self, initial: A, reducer: Callable[[T_co, A], A], emitter: Callable[[A], Iterable[R]]) -> Pipeline[R]:
+    def checkpoint(self, initial: A, reducer: Callable[[T_co, A], A | Drop], emitter: Callable[[A], Iterable[R | Drop]]) -> Pipeline[R]:
         """Fold the stream with ``reducer(item, state)``, and at the end give each item of ``emitter(state)``.
 
         For what only the whole stream can tell: sort it, group it, keep the best ten. A fold, not a save point.

@@ -16,6 +16,8 @@ from ..drop import Drop
 from ..options import stage_config
 from .base import Building, T_co, building
 
+R = TypeVar("R")
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
     from typing import Literal, TypeAlias, TypeGuard
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
 
     Ts = TypeVarTuple("Ts")
     Branch: TypeAlias = Literal["branch"]
+    Many: TypeAlias = Iterable[R | Drop] | AsyncIterable[R | Drop] | Drop
 
 __all__ = ["Mappings"]
-
-R = TypeVar("R")
 
 
 class Mappings(Building[T_co]):
@@ -165,7 +166,7 @@ class Mappings(Building[T_co]):
     @overload
     def explode(
         self,
-        fn: Callable[[T_co], Iterable[R] | AsyncIterable[R] | Awaitable[Iterable[R]]],
+        fn: Callable[[T_co], Many[R] | Awaitable[Iterable[R | Drop] | Drop]],
         count: Count = 1,
         *,
         on_error: Branch,
@@ -176,7 +177,7 @@ class Mappings(Building[T_co]):
     @overload
     def explode(
         self,
-        fn: Callable[[T_co], Iterable[R] | AsyncIterable[R] | Awaitable[Iterable[R]]],
+        fn: Callable[[T_co], Many[R] | Awaitable[Iterable[R | Drop] | Drop]],
         count: Count = 1,
         **options: Unpack[StageOptions],
     ) -> Pipeline[R]: ...

@@ -128,7 +128,7 @@ class Objects(Building[T_co]):
     @overload
     def cached_task(
         self,
-        fn: Callable[[T_co], Awaitable[R]],
+        fn: Callable[[T_co], Awaitable[R | Drop]],
         cache_dir: Folder,
         count: Count = 1,
         *,
@@ -140,7 +140,7 @@ class Objects(Building[T_co]):
     @overload
     def cached_task(
         self,
-        fn: Callable[[T_co], R],
+        fn: Callable[[T_co], R | Drop],
         cache_dir: Folder,
         count: Count = 1,
         *,
@@ -152,7 +152,7 @@ class Objects(Building[T_co]):
     @overload
     def cached_task(
         self,
-        fn: Callable[[T_co], Awaitable[R]],
+        fn: Callable[[T_co], Awaitable[R | Drop]],
         cache_dir: Folder,
         count: Count = 1,
         *,
@@ -163,7 +163,7 @@ class Objects(Building[T_co]):
     @overload
     def cached_task(
         self,
-        fn: Callable[[T_co], R],
+        fn: Callable[[T_co], R | Drop],
         cache_dir: Folder,
         count: Count = 1,
         *,

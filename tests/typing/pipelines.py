@@ -117,6 +117,22 @@ async def parts(x: int) -> list[str]:
     return []
 
 
+def parts_or_drops(x: int) -> Iterator[str | Drop]:
+    yield DROP
+
+
+def parts_or_none(x: int) -> list[str] | Drop:
+    return DROP
+
+
+async def late_parts(x: int) -> AsyncIterator[str | Drop]:
+    yield DROP
+
+
+async def late_parts_or_none(x: int) -> list[str | Drop] | Drop:
+    return DROP
+
+
 sizes = Pipeline([(1, 2.0)])
 mixed: Pipeline[int | str] = Pipeline([1, "a"])
 maybe: Pipeline[int | None] = Pipeline([1, None])
@@ -134,6 +150,10 @@ assert_type(Pipeline([[1], [2]]).explode(), Pipeline[int])
 assert_type(ints.explode(range), Pipeline[int])
 assert_type(ints.explode(parts), Pipeline[str])
 assert_type(ints.explode(range, on_error="branch"), tuple[Pipeline[int], Pipeline[Failure[int]]])
+assert_type(ints.explode(parts_or_drops), Pipeline[str])
+assert_type(ints.explode(parts_or_none), Pipeline[str])
+assert_type(ints.explode(late_parts), Pipeline[str])
+assert_type(ints.explode(late_parts_or_none, on_error="branch"), tuple[Pipeline[str], Pipeline[Failure[int]]])
 ints.explode()  # type: ignore[call-overload]
 assert_type(ints.tap(print), Pipeline[int])
 
@@ -159,8 +179,19 @@ words.class_task(Model, Model.predict)  # type: ignore[arg-type]
 assert_type(ints.cached_task(to_text, "cache", 2, key=str, version=3), Pipeline[str])
 assert_type(ints.cached_task(fetch, "cache"), Pipeline[bytes])
 assert_type(ints.cached_task(to_text, "cache").uncache(), Pipeline[str])
+assert_type(ints.cached_task(even_only, "cache"), Pipeline[int])
+assert_type(ints.cached_task(fetch_some, "cache", on_error="branch"), tuple[Pipeline[bytes], Pipeline[Failure[int]]])
 
 # many items
+
+
+def add_even(x: int, total: float) -> float | Drop:
+    return x + total if x % 2 == 0 else DROP
+
+
+def tell(total: float) -> list[str | Drop]:
+    return [str(total), DROP]
+
 
 assert_type(ints.batch(32), Pipeline[list[int]])
 assert_type(ints.batch(32, False, within=0.5), Pipeline[list[int]])
@@ -171,6 +202,10 @@ assert_type(ints.reduce("", lambda x, text: text + str(x)), Pipeline[str])
 assert_type(ints.scan(0.0, lambda x, total: total + x), Pipeline[float])
 assert_type(words.checkpoint(0, lambda word, n: n + len(word), range), Pipeline[int])
 assert_type(words.wait_and_reduce(0, lambda word, n: n + len(word)), int)
+assert_type(ints.reduce(0.0, add_even), Pipeline[float])
+assert_type(ints.scan(0.0, add_even), Pipeline[float])
+assert_type(ints.checkpoint(0.0, add_even, tell), Pipeline[str])
+assert_type(ints.wait_and_reduce(0.0, add_even), float)
 
 # the flow
 
