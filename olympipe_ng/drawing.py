@@ -7,6 +7,7 @@ The numbers are those of a run of the same pipelines: an error of "stage 2" is a
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -20,6 +21,7 @@ from .options import StageConfig
 
 __all__ = ["explain", "in_one_line", "to_dot", "to_mermaid", "to_svg", "write"]
 
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # controls, and half a pair
 WIDTH, HEIGHT = 150, 44  # of a box in the drawing, in pixels
 ACROSS, DOWN = 190, 64  # from box to box
 
@@ -57,9 +59,9 @@ def _row(box: Box) -> tuple[str, ...]:
 def to_mermaid(outlets: Sequence[Outlet]) -> str:
     """Return a Mermaid flow chart."""
     boxes = _boxes(outlets)
-    lines = [f'    s{box.number}["{escape(box.text)}"]' for box in boxes]
+    lines = [f'    s{box.number}["{_coded(box.text)}"]' for box in boxes]
     for box, number, stream in _arrows(boxes):
-        lines.append(f"    s{number} -->{f'|{escape(stream)}|' if stream else ''} s{box.number}")
+        lines.append(f"    s{number} -->{f'|{stream}|' if stream else ''} s{box.number}")
     return "\n".join(["flowchart LR", *lines])
 
 
@@ -121,7 +123,7 @@ def _to_box(node: Node, numbers: dict[int, int]) -> Box:
     number, stage = numbers[id(node)], node.stage
     if not isinstance(stage, Source):
         name = "" if node.label == stage.kind else node.label
-        return Box(number, stage.kind, name, _settings(stage.config), reads, node.declared_at)
+        return Box(number, stage.kind, _in_one_row(name), _in_one_row(_settings(stage.config)), reads, node.declared_at)
     if stage.upstream is not None:
         return Box(number, "repeat", f"({in_one_line(stage.upstream)})", "", reads, node.declared_at)
     return Box(number, "source", _name(stage), "", reads, node.declared_at)
@@ -156,6 +158,16 @@ def _value(value: Any) -> str:
 
 def _arrows(boxes: Sequence[Box]) -> list[tuple[Box, int, str]]:
     return [(box, number, stream) for box in boxes for number, stream in box.reads]
+
+
+def _in_one_row(text: str) -> str:
+    """Write what a user calls a stage in one row, of letters that terminals, files and XML take."""
+    return _UNFIT.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))
+
+
+def _coded(text: str) -> str:
+    """Quote for Mermaid, to which ``#`` begins a code of its own: an apostrophe as HTML writes it would be shown as ``&&x27;``."""
+    return escape(text, quote=False).replace("#", "#35;").replace('"', "&quot;")
 
 
 def _quoted(text: str) -> str:

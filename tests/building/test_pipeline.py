@@ -332,6 +332,28 @@ def test_names_cannot_break_a_drawing():
     ElementTree.fromstring(odd._repr_html_())
 
 
+def test_mermaid_shows_a_name_as_it_is():
+    """It takes ``#`` for the beginning of a code of its own, also within one of HTML's: no apostrophe is one."""
+    odd = numbers.task(double, name="it's #35; of \"all\"", retry_on=(OSError, ValueError))
+    text = odd.to_mermaid()
+    assert """it's #35;35; of &quot;all&quot;""" in text
+    assert "retry_on=(&lt;class 'OSError'&gt;, &lt;class 'ValueError'&gt;)" in text
+
+
+ODD = {"two\nlines\t": "two lines", "red\x1b[31m\x00": r"red\x1b[31m\x00", "caf\u00e9 \udce9": "caf\u00e9 \\udce9"}
+
+
+@pytest.mark.parametrize(("name", "shown"), ODD.items())
+def test_a_name_is_shown_in_one_row_of_letters_that_a_file_takes(name, shown, tmp_path):
+    """Whatever a file or an item that the stage is called after is called."""
+    odd = numbers.task(double, name=name).batch(2)
+    assert [row.split()[1] for row in odd.explain().splitlines()] == ["source", "task", "batch"]
+    assert all(f"task {shown}" in drawn for drawn in (" ".join(odd.explain().split()), odd.to_mermaid(), repr(odd)))
+    for suffix in ("txt", "mmd", "dot", "svg"):
+        odd.options(engine="inline").wait_for_completion(debug_graph=tmp_path / f"graph.{suffix}")
+    ElementTree.parse(tmp_path / "graph.svg")
+
+
 def test_a_notebook_shows_a_drawing():
     """A picture with a box for each stage, well-formed, the name of each in it."""
     merged, _ = diamond()
