@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from . import screen
 from .engines.contract import Delivered, Engine, Job, in_caller
 from .engines.feeding import Feeder, FeederHere, FeederThread
 from .errors import GraphError, PipelineError
@@ -306,6 +307,7 @@ class Caller(Sinks):
 def _log(text: str, *args: object) -> None:
     """Log a warning. What a handler raises is printed, as ``logging`` does with what it catches itself: it ends no thread of a run."""
     try:
+        screen.make_room()
         log.warning(text, *args)
     except Exception:  # the user's handler or filter
         logging.Handler().handleError(logging.makeLogRecord({"msg": text, "args": args}))

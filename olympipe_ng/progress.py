@@ -25,7 +25,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TextIO
 
-from . import units
+from . import screen, units
 from .lazy import lazy
 from .statistics import Statistics, known_total, make_statistics
 
@@ -328,18 +328,26 @@ class RefreshedLine(PlainLines):
         self._width = partial(_terminal_width, stream) if width is None else width
         self._shown = 0
         self._mine = False
+        self._lock = threading.RLock()  # who shows it and who wipes it are two; a signal handler may come in between
 
     def show(self, line: str) -> None:
-        self._mine = self._mine or _TERMINAL.acquire(blocking=False)
+        self._mine = self._mine or screen.claim(self)
         if self._mine:
-            self.write(f"\r{self._padded(line)}")
+            with self._lock:
+                self.write(f"\r{self._padded(line)}")
+
+    def wipe(self) -> None:
+        """Leave the terminal's line empty."""
+        with self._lock:
+            if self._shown:
+                self.write(f"\r{self._padded('')}\r")
 
     def last(self, line: str) -> None:
         self.show(line)
         if self._mine:
             self.write("\n")
             self._mine = False
-            _TERMINAL.release()
+            screen.release(self)
 
     def _padded(self, line: str) -> str:
         """Cut to the terminal, and cover with spaces what the line before had more (a notebook knows no escape codes)."""
@@ -356,6 +364,3 @@ def _terminal_width(stream: TextIO) -> int:
         if columns > 0:
             return columns
     return int(shutil.get_terminal_size().columns)
-
-
-_TERMINAL = threading.Lock()

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "olympipe_ng"
 
 LAYERS = [
-    ["errors", "callables", "checks", "drop", "lazy", "loops", "machine", "nesting", "scalars", "timers", "units"],
+    ["errors", "callables", "checks", "drop", "lazy", "loops", "machine", "nesting", "scalars", "screen", "timers", "units"],
     ["options", "origins"],
     ["stages", "transport", "failures", "current"],
     ["graph"],

@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import fcntl
 import io
+import logging
 import os
 import pty
 import struct
+import sys
 import termios
+from collections.abc import Callable
 
 import pytest
 
 from olympipe_ng import Pipeline
+from olympipe_ng.caller import _log as say
+from olympipe_ng.engines.process import protocol as p
+from olympipe_ng.engines.process.logs import LogDesk
 from olympipe_ng.progress import LineTeller, Pace, PlainLines, RefreshedLine, describe, summarize
 from olympipe_ng.scheduler.messages import Counts
+from olympipe_ng.screen import make_room
 from tests.seeing.hand_made import StillRun, Terminal, at, load, record, still_run
 
 
@@ -137,6 +144,47 @@ def test_of_two_runs_one_has_the_line() -> None:
     first.last("first")
     second.last("second")
     assert terminal.screen == ["first", "second", ""]
+
+
+def logged() -> None:
+    say("a line that %s", "stays")
+
+
+def printed_by_a_worker() -> None:
+    desk = LogDesk()
+    desk.take((p.PRINT, 1, "a line that stays\n"))
+    desk.close()
+
+
+@pytest.mark.parametrize("bring", [logged, printed_by_a_worker])
+def test_a_line_that_stays_is_not_put_behind_the_one_that_is_written_over(
+    bring: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what a run logs and what workers print and log all is read in lines of its own, with nothing of the progress in them."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(logging, "lastResort", logging.StreamHandler(terminal))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    line = RefreshedLine(terminal, width=lambda: 80)
+    line.show("500/1 000 items, 50/s, ETA 10 s")
+    bring()
+    line.last("1 000 items")
+    bring()
+    assert terminal.screen == ["a line that stays", "1 000 items", "a line that stays", ""]
+
+
+def test_a_forked_process_wipes_nothing_of_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may print while the line of another run is shown, or be forked in the middle of that."""
+    terminal = Terminal()
+    line = RefreshedLine(terminal, width=lambda: 80)
+    line.show("500 items")
+    pid = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+    make_room()
+    monkeypatch.undo()
+    line.last("501 items")
+    assert terminal.screen == ["501 items", ""]
+    assert "     " not in terminal.getvalue()
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, ValueError])

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any
 
+from ... import screen
 from ...lazy import lazy
 from ...worker.notes import summarise
 from . import protocol as p
@@ -281,6 +282,7 @@ class LogDesk:
     def _do(self, act: Callable[[], None] | None) -> None:
         try:
             if act is not None:
+                screen.make_room()
                 act()
         except Exception as error:  # the user's handler or stream: no line may end this thread
             self._refused += 1
