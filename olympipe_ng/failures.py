@@ -134,7 +134,9 @@ def describe_item(item: Any) -> str:
     """Return a shortened ``repr`` of a user's item, whatever its ``__repr__`` does."""
     try:
         text = str.__str__(repr(item))  # of a class of its own it could not travel
-    except (Exception, SystemExit) as error:  # the user's __repr__: its failure must not hide the failure that is being described
+    except KeyboardInterrupt:  # the user's own
+        raise
+    except BaseException as error:  # the user's __repr__: its failure must not hide the failure that is being described
         return f"<{type(item).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= REPR_LENGTH else f"{text[: REPR_LENGTH - 20]}...{text[-17:]}"
 

@@ -56,7 +56,9 @@ def shortened_traceback(error: BaseException) -> str:
     trace = _own_frames_off(error)
     try:
         lines = traceback.format_exception(type(error), error, trace)
-    except (Exception, SystemExit):  # the user's exception is asked whether it is true, and for its notes
+    except KeyboardInterrupt:  # the user's own
+        raise
+    except BaseException:  # the user's exception is asked whether it is true, and for its notes
         lines = [*traceback.format_tb(trace), summarise(error)]
     return _shortened("".join(lines))
 
@@ -65,7 +67,9 @@ def summarise(error: BaseException) -> str:
     """Return ``OSError: image file is truncated``, whatever the exception's ``__str__`` does."""
     try:
         text = str.__str__(str(error))  # of a class of its own it could not travel
-    except (Exception, SystemExit) as failure:  # the user's __str__: its failure must not hide the failure that is being described
+    except KeyboardInterrupt:  # the user's own
+        raise
+    except BaseException as failure:  # the user's __str__: its failure must not hide the failure that is being described
         text = f"<str() of it raised {type(failure).__name__}>"
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"

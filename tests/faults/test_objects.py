@@ -239,6 +239,15 @@ class Unspeakable(Exception):
         raise SystemExit(0)
 
 
+class Panic(BaseException):
+    """As of a library made in Rust: no ``Exception``."""
+
+
+class Panicking(Exception):
+    def __str__(self):
+        raise Panic
+
+
 class Strange(Exception):
     @property
     def exceptions(self):
@@ -274,10 +283,11 @@ def test_f16_an_exception_without_words_of_an_item_that_fails_to_load_is_told(op
     ("kind", "text"),
     [
         (Unspeakable, "Unspeakable: <str() of it raised SystemExit>"),
+        (Panicking, "Panicking: <str() of it raised Panic>"),
         (Strange, "Strange"),
         (Spoken, "Spoken: said"),
     ],
-    ids=["str exits", "a property raises", "a text of its own"],
+    ids=["str exits", "str panics", "a property raises", "a text of its own"],
 )
 def test_f14_whatever_describing_an_exception_does_it_is_its_items_failure(options, kind, text):
     """The worker goes on, and so does the run."""
@@ -291,17 +301,22 @@ class Named:
         self.name = name
 
     def __repr__(self):
-        if not self.name:
-            raise SystemExit(0)
+        if isinstance(self.name, BaseException):
+            raise self.name
         return self.name
 
 
+NAMES = [
+    (np.str_("gear"), "item 0 gear: "),
+    (SystemExit(0), "item 0 <Named whose repr raised SystemExit>: "),
+    (Panic(), "item 0 <Named whose repr raised Panic>: "),
+]
+
+
 @pytest.mark.parametrize("options", ENGINES, ids=str)
-@pytest.mark.parametrize(
-    ("name", "text"), [(np.str_("gear"), "item 0 gear: "), ("", "item 0 <Named whose repr raised SystemExit>: ")]
-)
+@pytest.mark.parametrize(("name", "text"), NAMES, ids=["a text of its own", "exits", "panics"])
 def test_f14_whatever_an_items_repr_gives_its_failure_is_told(options, name, text):
-    """A text of NumPy's is a text; and a ``repr`` may not even end the process."""
+    """A text of NumPy's is a text; a ``repr`` may not even end the process, nor what is bare, as a panic in a library made in Rust."""
     results = Pipeline(lambda: [Named(name)], **options).task(lambda x: 1 // 0, on_error="collect").wait_for_result()
     assert results == []
     assert text in results.errors[0]
