@@ -124,7 +124,7 @@ def _is_due(ticket: TicketRun) -> bool:
 
 def _tell_between(ticket: TicketRun, at: int, started: float) -> Generator[Done, int, None]:
     """Tell what there is; wait until the edge has room again where the allowance is used up."""
-    ticket.function_took(time.perf_counter() - started)
+    ticket.function_took(time.perf_counter() - started, goes_on=True)
     ticket.emitted += ticket.fresh
     ticket.fresh = 0
     if ticket.used < ticket.allowance:

@@ -84,6 +84,7 @@ class TicketRun:
         "slot",
         "slots",
         "slowest",
+        "so_far",
         "spec",
         "tally",
         "told",
@@ -117,6 +118,7 @@ class TicketRun:
         self.closed = False  # its host threw it away while it waited for room
         self.busy = 0.0  # seconds in the user's function
         self.slowest = 0.0
+        self.so_far = 0.0  # seconds in the user's function of the item in hand, which gives many
         self.waited = 0.0  # seconds waiting for room
         self.first_function = self.first_whole = 0.0
         seconds = SHIP_SECONDS * (LANE_PACE if spec.plan.lanes > 1 else 1)
@@ -328,11 +330,14 @@ class TicketRun:
         self.tally.clear()
         return Counts(items - sum(tally.values()), **tally, retried=retried)
 
-    def function_took(self, seconds: float) -> None:
-        """Count time in the user's function, for one item."""
+    def function_took(self, seconds: float, *, goes_on: bool = False) -> None:
+        """Count time in the user's function, for one item; ``goes_on``: it will take more for this one."""
         self.busy += seconds
         self.first_function = seconds
-        self.slowest = max(self.slowest, seconds)
+        self.so_far += seconds
+        self.slowest = max(self.slowest, self.so_far)
+        if not goes_on:
+            self.so_far = 0.0
 
     def one_took(self, seconds: float) -> None:
         """Learn what the item just timed cost with all that moves it."""

@@ -131,6 +131,22 @@ def test_the_time_of_an_attempt_that_failed_is_the_functions(kind, monkeypatch):
     assert (stage.failed, stage.retried, stage.busy_seconds, stage.moving_seconds) == (1, 2, 3.0, 0.0)
 
 
+@pytest.mark.parametrize("queue_size", [None, 1])
+def test_the_dearest_item_of_an_explode_cost_all_that_it_took_to_give_its_many(queue_size, monkeypatch):
+    """One after the other, told of again and again: the first takes four seconds, the second two."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def spread(count):
+        for number in range(count):
+            now[0] += 1.0
+            yield number
+
+    exploded = Pipeline([4, 2], engine="inline", queue_size=queue_size).explode(spread)
+    stage = exploded.task(abs).wait_for_result().report.stages[1]
+    assert (stage.busy_seconds, stage.mean_seconds, stage.max_seconds) == (6.0, 3.0, 4.0)
+
+
 def answers(work, count, config, *, hurry, patience=0.0, interrupted=None):
     """Run one ticket of so many numbers, and return what the worker says."""
     worker, order = prepare(Pipeline(range(count)).task(work), count, config, interrupted)
