@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .. import units
 from ..failures import Kind
 from .ending import fail_run
 from .messages import Due, Event, KillWorker, Warn
@@ -128,7 +129,8 @@ def _tell_of_stall(state: State, in_hand: Mapping[int, range] | None) -> None:
     held = [_held(state, worker, in_hand) for node in state.nodes for worker in node.workers.values() if _works(worker)]
     if held:
         state.stalled = True
-        text = f"nothing has moved for {state.now - state.moved:.0f} s (stall_timeout={state.plan.stall_timeout:g}), the run goes on: "
+        still = units.seconds(state.now - state.moved)
+        text = f"nothing has moved for {still} (stall_timeout={state.plan.stall_timeout:g}), the run goes on: "
         state.say(Warn(text + "; ".join(held)))
 
 

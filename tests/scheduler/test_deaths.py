@@ -35,14 +35,14 @@ NOTE = Note(Kind.DIED)
 class Driver:
     """A source, a stage of one worker and a sink; tickets as large as the frame."""
 
-    def __init__(self, **options):
+    def __init__(self, stall_timeout=5.0, **options):
         nodes = (
             NodePlan(0, "numbers", Role.SOURCE, outlets=((0,),)),
             NodePlan(1, "stage", Role.STAGE, inputs=(0,), outlets=((1,),), **options),
             NodePlan(2, "sink", Role.SINK, inputs=(1,)),
         )
         edges = (EdgePlan(0, 0, 0, 1, 0, queue_size=100), EdgePlan(1, 1, 0, 2, 0, queue_size=100))
-        self.scheduler = Scheduler(Plan(nodes, edges, stall_timeout=5.0))
+        self.scheduler = Scheduler(Plan(nodes, edges, stall_timeout=stall_timeout))
         self.now = 0.0
         self.heard = []
         self.take(self.scheduler.start(0.0))
@@ -257,6 +257,15 @@ def test_a_stall_names_the_item_in_hand():
     driver = Driver()
     order = driver.feed()
     assert "stage 1 'stage', worker 0 (pid 4711) holds item 6, 0 wait before it" in stall(driver, {order.ticket: range(6, 7)})
+
+
+def test_a_stall_tells_how_long_though_it_is_less_than_a_second():
+    """A limit of half a second is told with what passed, not with ``0 s``."""
+    driver = Driver(stall_timeout=0.25)
+    order = driver.feed()
+    driver.now += 0.3
+    driver.tell(Due({order.ticket: range(5, 6)}))
+    assert "nothing has moved for 300 ms (stall_timeout=0.25), the run goes on: " in driver.last(Warn).text
 
 
 def test_a_stall_is_told_of_once_until_something_moves():
