@@ -137,6 +137,10 @@ class Mappings(Building[T_co]):
     ) -> tuple[Pipeline[R], Pipeline[Failure[T_co]]]: ...
     @overload
     def filter(
+        self, fn: Callable[[T_co], TypeIs[R]], count: Count = 1, *, on_error: Branch, **options: Unpack[CommonOptions]
+    ) -> tuple[Pipeline[R], Pipeline[Failure[T_co]]]: ...
+    @overload
+    def filter(
         self, fn: Callable[[T_co], object], count: Count = 1, *, on_error: Branch, **options: Unpack[CommonOptions]
     ) -> tuple[Pipeline[T_co], Pipeline[Failure[T_co]]]: ...
     @overload

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any, TypeGuard
 
-from typing_extensions import Unpack, assert_type
+from typing_extensions import TypeIs, Unpack, assert_type
 
 from olympipe_ng import DROP, Drop, Failure, Pipeline, Results, Run, RunReport, StageOptions
 
@@ -109,6 +109,10 @@ def is_text(x: object) -> TypeGuard[str]:
     return isinstance(x, str)
 
 
+def is_number(x: int | str) -> TypeIs[int]:
+    return isinstance(x, int)
+
+
 async def is_wanted(x: int) -> bool:
     return True
 
@@ -143,6 +147,9 @@ ints.starmap(area)  # type: ignore[arg-type, misc]
 assert_type(ints.filter(lambda x: x > 1), Pipeline[int])
 assert_type(ints.filter(is_wanted), Pipeline[int])
 assert_type(mixed.filter(is_text), Pipeline[str])
+assert_type(mixed.filter(is_number), Pipeline[int])
+assert_type(mixed.filter(is_text, on_error="branch"), tuple[Pipeline[str], Pipeline[Failure[int | str]]])
+assert_type(mixed.filter(is_number, on_error="branch"), tuple[Pipeline[int], Pipeline[Failure[int | str]]])
 assert_type(maybe.filter(), Pipeline[int])
 assert_type(ints.filter(lambda x: x > 1, on_error="branch"), tuple[Pipeline[int], Pipeline[Failure[int]]])
 assert_type(words.explode(str.split), Pipeline[str])
