@@ -21,12 +21,15 @@ from .lazy import lazy
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
+    from .statistics import Statistics
+
     OnError: TypeAlias = Literal["raise", "skip", "collect", "branch"] | Callable[[Any, Exception], Any]
     RunOnError: TypeAlias = Literal["raise", "skip", "collect"] | Callable[[Any, Exception], Any]
     RetryOn: TypeAlias = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
     Count: TypeAlias = int | Literal["auto"]
     BlasThreads: TypeAlias = int | Literal["auto"] | None
     EngineName: TypeAlias = Literal["process", "thread", "inline", "ray"]
+    Progress: TypeAlias = bool | float | Literal["auto"] | Callable[[Statistics], object]
     StartMethod: TypeAlias = Literal["auto", "fork", "forkserver", "spawn"]
 
 __all__ = [
@@ -123,7 +126,7 @@ class RunOptions(TypedDict, total=False):
     frame_pickling: Literal["item", "list"]
     stall_timeout: float | None
     close_timeout: float
-    progress: bool | float | Literal["auto"] | Callable[[Any], object]
+    progress: Progress
     trace: str | None
     resume: str | None
     dashboard: bool
@@ -201,7 +204,7 @@ class RunConfig:
     frame_pickling: Literal["item", "list"] = "item"
     stall_timeout: float | None = 60.0
     close_timeout: float = 30.0
-    progress: bool | float | Literal["auto"] | Callable[[Any], object] = "auto"
+    progress: Progress = "auto"
     trace: str | None = None
     resume: str | None = None
     dashboard: bool = False

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from typing_extensions import TypeIs, Unpack, assert_type
 
 from olympipe_ng import DROP, Drop, Failure, Pipeline, Results, Run, RunReport, StageOptions
+from olympipe_ng.statistics import Statistics
 
 ints = Pipeline([1, 2, 3])
 words = Pipeline(["a", "b"])
@@ -222,6 +223,13 @@ assert_type(ints.enumerate(), Pipeline[tuple[int, int]])
 assert_type(ints.batch(2).options(engine="inline", seed=3), Pipeline[list[int]])
 ints.options(engin="inline")  # type: ignore[call-arg]
 ints.options(engine="proces")  # type: ignore[arg-type]
+
+
+def show(statistics: Statistics) -> None: ...
+
+
+ints.options(progress=show).options(progress=2.5).options(progress=lambda statistics: assert_type(statistics.done, int))
+ints.options(progress=to_text)  # type: ignore[arg-type]
 
 
 def in_pairs(pipeline: Pipeline[int], n: int) -> Pipeline[list[int]]:
