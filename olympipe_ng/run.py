@@ -262,7 +262,7 @@ def collect(run: Run[Any]) -> list[Results[Any]]:
     lists: list[list[Any]] = [[] for _ in core.sinks]
     for sink in core.sinks:
         sink.iterated = True
-    core.engine.gather()
+    core.engine.takes_all()
     while (ready := core.next_of_any()) is not None:
         k, frame = ready
         core.take_all(k, frame, lists[k])

@@ -89,7 +89,7 @@ class Engine(Protocol):
     def send(self, event: Event) -> None:
         """Tell the scheduler; from any thread of the caller; what a user may say, also from a signal handler or the collector."""
 
-    def gather(self) -> None:
+    def takes_all(self) -> None:
         """Take note that whoever takes the results wants all of them, and none before the others."""
 
     def wait(self) -> None:

@@ -207,7 +207,7 @@ class LocalDriver(Driver):
         self.host = job.host
         self.codec: Any = EncodedCodec(together=job.config.frame_pickling == "list") if job.config.copy_items else ObjectCodec()
 
-    def gather(self) -> None:
+    def takes_all(self) -> None:
         """Change nothing: a result is handed on without a process being woken."""
 
     def codec_of(self, spec: StageSpec) -> Codec:

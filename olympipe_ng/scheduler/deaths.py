@@ -46,13 +46,13 @@ def worker_died(state: State, event: WorkerDied) -> None:
         ticket.worker = None
         if ticket.state is TicketState.CANCELLED:
             drop_input(state, ticket)
-        elif worker.gathers:
+        elif worker.holds_state:
             _fail_ticket(state, node, ticket, event.note)
         else:
             suspects = _suspects(worker, ticket, event, taken_up=order < node.plan.lanes)
             ticket.alone |= worker.killed is ticket  # no second try is needed to know the culprit
             _give_back(state, node, ticket, suspects, _what_of(worker, ticket, event.note))
-    if node.plan.stateful and worker.gathers and node.alive and not held:
+    if node.plan.stateful and worker.holds_state and node.alive and not held:
         fail_node(state, node, event.note)  # else the error has the place of what it held
     withhold(state, node)
     _replace(state, worker, event)

@@ -163,7 +163,7 @@ class Worker:
         return Note(kind, f"{plan.number} {plan.label!r}", summary=summary, pid=self.pid or None, node=plan.number)
 
     @property
-    def gathers(self) -> bool:
+    def holds_state(self) -> bool:
         """Whether it may hold what nothing can repeat: the state of a stream, or of the user's instance."""
         plan = self.node.plan
         return self.status is not WorkerStatus.STARTING and (plan.stateful or (plan.stream and not plan.hub))

@@ -146,7 +146,7 @@ class _Slices:
     def _cheap(self, items: Any, lo: int, hi: int, late: float) -> tuple[int, Done | None]:
         """Run cheap items the shortest way there is for them; return the first that was not run, and what ends the ticket."""
         if self.together is not None:
-            return self._gather(self.together, items, lo, hi, late)
+            return self._run_together(self.together, items, lo, hi, late)
         at, ended = lo, None
         if self.worker.numbers and self.arity is Arity.ONE and self.ticket.outputs.read[0] and type(items) is list:
             at, ended = self._numbers(items, lo, hi, late)
@@ -181,7 +181,7 @@ class _Slices:
                 return at + 1, ended
         return hi, None
 
-    def _gather(self, together: Together, items: Any, lo: int, hi: int, late: float) -> tuple[int, Done | None]:
+    def _run_together(self, together: Together, items: Any, lo: int, hi: int, late: float) -> tuple[int, Done | None]:
         """Run items whose results are encoded together, while there is time; return the first that was not run."""
         apply, position, clock = self.apply, self.position, time.perf_counter
         results: list[Any] = []

@@ -46,7 +46,7 @@ def test_a_result_goes_at_once_to_one_who_iterates(box, clock):
 
 def test_results_wait_for_company_where_all_are_wanted(box, clock):
     """They go together when the first has waited long enough."""
-    box.gathers = True
+    box.groups = True
     box.deliver(("result",), (), soon=False)
     clock.now += HOLD / 2
     box.deliver(("result",), (), soon=False)
@@ -60,7 +60,7 @@ def test_results_wait_for_company_where_all_are_wanted(box, clock):
 @pytest.mark.parametrize("hurry", ["a word", "a word that others queue", "a result that is wanted soon", "much"])
 def test_what_waits_goes_with_what_hurries(box, clock, hurry):
     """In its place: nothing overtakes it."""
-    box.gathers = True
+    box.groups = True
     box.deliver(("result",), (), soon=False)
     if hurry == "a word":
         box._channel.queue(("word",))

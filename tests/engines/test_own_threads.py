@@ -207,7 +207,7 @@ def test_a_stop_in_the_middle_of_a_message_does_not_wait_for_itself():
 
         engine._channel._write = handle_and_write
         began = time.monotonic()
-        engine.gather()
+        engine.takes_all()
         assert interrupted
         for _ in items:
             continue

@@ -193,8 +193,8 @@ class ProcessEngine:
         channel = self._channel
         return None if channel is None or channel.closed or os.getpid() != self._owner else channel
 
-    def gather(self) -> None:
-        self._write((p.GATHER,))
+    def takes_all(self) -> None:
+        self._write((p.TAKES_ALL,))
 
     def wait(self) -> None:
         raise AssertionError("this engine has a thread of its own")

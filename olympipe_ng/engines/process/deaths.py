@@ -25,15 +25,15 @@ LIMITED = "Is there a limit on processes, descriptors or memory (ulimit -u, ulim
 ORDERED = "Something in it called os._exit(), or a library called exit()."
 OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what somebody else sends; the others come of its own doing
 MEMORY = "Out of memory? The kernel kills the largest process then."
-GATHERED = "What the stage had gathered is gone with it, and nothing can repeat that: the run ends, whatever on_error= says."
+STATE_LOST = "What the stage had gathered is gone with it, and nothing can repeat that: the run ends, whatever on_error= says."
 
 
-def death_note(pid: int | None, status: int | None, peak: int, words: str, *, gathered: bool = False, refused: str = "") -> Note:
-    """Say how a worker ended; ``gathered``: and took along what cannot be had again; ``refused``: what the system said last that would
+def death_note(pid: int | None, status: int | None, peak: int, words: str, *, lost_state: bool = False, refused: str = "") -> Note:
+    """Say how a worker ended; ``lost_state``: and took along what cannot be had again; ``refused``: what the system said last that would
     begin none."""
     how, hint = (f"was never born: {refused}", LIMITED) if pid is None and refused else _manner(pid, status)
-    if gathered:
-        hint = f"{hint}\n{GATHERED}".lstrip()
+    if lost_state:
+        hint = f"{hint}\n{STATE_LOST}".lstrip()
     memory = f"; it held up to {units.size(peak)} of memory" if peak else ""
     return Note(Kind.DIED, summary=f"its worker {how}{memory}", hint=hint, pid=pid, traceback=words)
 

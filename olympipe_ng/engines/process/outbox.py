@@ -20,19 +20,19 @@ GROUP = 65_536  # bytes that wait together
 
 
 class Outbox:
-    """The queue to the caller; ``gathers``: it has said that it wants everything."""
+    """The queue to the caller; ``groups``: it has said that it wants everything."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._since: float | None = None  # results wait since then,
         self._waiting = 0  # so many bytes of them; more in the queue is something else, which does not wait
-        self.gathers = False
+        self.groups = False
 
     def deliver(self, header: tuple[Any, ...], segments: Any, *, soon: bool) -> None:
         """Send a result, with the next ones if that is what the caller wants; ``soon``: it is to be taken at once."""
         before = self._channel.pending
         self._channel.queue(header, segments)
-        if soon or not self.gathers:
+        if soon or not self.groups:
             return  # so it is not among those that wait, and they go with it
         if not before:
             self._since, self._waiting = time.monotonic(), self._channel.pending

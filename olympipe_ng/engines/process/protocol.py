@@ -1,6 +1,6 @@
 """The messages of the star, as headers of plain data and payload segments.
 
-    caller ──► supervisor    SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, GATHER
+    caller ──► supervisor    SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, TAKES_ALL
     caller ◄── supervisor    DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, STATISTICS, FINISH, CRASH, DEFINE, LOG, PRINT
     worker ◄── supervisor    SETUP, DISPATCH, GRANT, CANCEL, STOP, DEFINE
     worker ──► supervisor    PAGE, READY, SETUP_FAILED, DONE, WORN, CLOSING, GONE, WARN, LOG, PRINT, DEFINE
@@ -38,7 +38,7 @@ __all__ = [
     "unpack_statistics",
 ]
 
-SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, GATHER = range(6)
+SOURCE_FRAME, EVENT, STATISTICS, DEFINE, GRAPH, TAKES_ALL = range(6)
 DELIVER, SINK_END, PULL, CLOSE_SOURCE, RECORD, WARN, FINISH, CRASH = range(10, 18)
 SETUP, DISPATCH, GRANT, CANCEL, STOP, FORK, FORKED, REFUSED = range(20, 28)
 READY, SETUP_FAILED, DONE, CLOSING, GONE, WORN, PAGE, LOG, PRINT = range(30, 39)

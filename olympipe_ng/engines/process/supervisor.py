@@ -111,8 +111,8 @@ class Supervisor(Driver):
                 continue
             elif header[0] == p.STATISTICS:
                 self._tell((p.STATISTICS, p.pack_statistics(take_statistics(self.scheduler.state))))
-            elif header[0] == p.GATHER:
-                self._outbox.gathers = True
+            elif header[0] == p.TAKES_ALL:
+                self._outbox.groups = True
         if self._caller.closed:
             self._go_on_alone()
 
@@ -240,8 +240,8 @@ class Supervisor(Driver):
         """Say how a worker ended, and whose it was; the caller adds the line, and where an item is to blame a worker adds that."""
         node = self.scheduler.state.nodes[worker.node]
         known = node.workers.get(worker.number)
-        gathered = known is not None and known.gathers
-        note = death_note(worker.pid, worker.status, worker.peak, worker.last_words(), gathered=gathered, refused=self._starter.refused)
+        lost_state = known is not None and known.holds_state
+        note = death_note(worker.pid, worker.status, worker.peak, worker.last_words(), lost_state=lost_state, refused=self._starter.refused)
         return note._replace(stage=f"{node.plan.number} {node.plan.label!r}", node=node.plan.number)
 
     def _forget(self, worker: WorkerRecord) -> None:
