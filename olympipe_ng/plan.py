@@ -89,6 +89,11 @@ class NodePlan(NamedTuple):
     max_items: int | None = None  # recycle a worker after so many
 
     @property
+    def title(self) -> str:
+        """What it is called in errors and the log: ``2 'resize'``."""
+        return f"{self.number} {self.label!r}"
+
+    @property
     def staffed(self) -> bool:
         """Whether workers of its own run it."""
         return self.role is Role.STAGE and not self.hub

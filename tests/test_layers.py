@@ -98,3 +98,9 @@ def test_the_engine_names_no_stage_kind(part: str) -> None:
         for node in runtime_imports(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and "stages" in node.module.split("."):
                 assert node.module.endswith("stages.contract"), f"{path.name}:{node.lineno} names {node.module}"
+
+
+def test_nobody_but_the_scheduler_looks_into_its_state() -> None:
+    """Engines hand it events and carry out commands; what else they must know they ask it."""
+    others = [module for module in MODULES if part_of(module) != "scheduler"]
+    assert [module for module in others if "scheduler.state" in (PACKAGE / module).read_text()] == []

@@ -31,6 +31,7 @@ class Driver:
     """Carries out what concerns the hub; subclasses carry out what concerns other workers and the caller."""
 
     def __init__(self, plan: Plan, specs: Mapping[int, StageSpec], catch: Catch = everything) -> None:
+        self.plan = plan
         self.scheduler = Scheduler(plan)
         self.specs = specs  # of the hub's stages at least
         self.hub = Bench(lambda text: self.warn(m.Warn(text)), catch)
@@ -102,7 +103,7 @@ class Driver:
     # ------------------------------------------------------------------------------------------------------------ the hub
 
     def _start_worker(self, command: m.StartWorker) -> None:
-        if self.runs_at_once(self.scheduler.state.nodes[command.node].plan):
+        if self.runs_at_once(self.plan.nodes[command.node]):
             spec = self.specs[command.node]
             self._at_hub.add(command.worker)
             self.events.append(self.hub.start(command, spec, self.codec_of(spec)))

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from ..errors import InternalError, PipelineError
 from ..plan import NodePlan, Plan
 from ..scheduler import messages as m
-from ..scheduler.statistics import NodeStatistics, take_statistics
+from ..scheduler.statistics import NodeStatistics
 from .contract import Job, in_caller
 from .driver import LocalDriver
 
@@ -74,10 +74,9 @@ class InlineEngine(LocalDriver):
 
     def _check_hope(self) -> None:
         """Say what is wrong where waiting would never end: no other thread may take what was delivered."""
-        state = self.scheduler.state
-        if state.paused:
+        if self.scheduler.paused:
             raise PipelineError("this run is paused, and inline nobody but its consumer can resume it: call run.resume() first")
-        if not any(edge.unstarted for sink in state.sinks for edge in state.inputs(sink)):
+        if not self.scheduler.awaits_its_consumer:
             raise InternalError("nothing is left to do, and the run has not ended")
         if threading.active_count() == 1:
             raise PipelineError("this run waits for room in a sink that is being iterated: take its items, or let go of the iterator")
@@ -86,7 +85,7 @@ class InlineEngine(LocalDriver):
         return False
 
     def statistics(self) -> Sequence[NodeStatistics]:
-        return take_statistics(self.scheduler.state)
+        return self.scheduler.statistics()
 
     def close(self, seconds: float) -> list[str]:
         while not self._finished and not self.scheduler.finished and (self.events or self.remaining() is not None):

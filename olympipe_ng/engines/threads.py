@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from ..failures import Kind, Note
 from ..scheduler import messages as m
-from ..scheduler.statistics import NodeStatistics, take_statistics
+from ..scheduler.statistics import NodeStatistics
 from .contract import Job
 from .driver import GRACE, LocalDriver
 from .lanes import LaneGroup
@@ -75,7 +75,7 @@ class ThreadEngine(LocalDriver):
             self._inbox.put(_Question(answer))
             with contextlib.suppress(queue.Empty):
                 return answer.get(timeout=1.0)
-        return take_statistics(self.scheduler.state)
+        return self.scheduler.statistics()
 
     def close(self, seconds: float) -> list[str]:
         until = time.monotonic() + seconds
@@ -90,7 +90,7 @@ class ThreadEngine(LocalDriver):
             self._serve()
         except BaseException:  # a bug of ours: the user must learn of it rather than wait
             note = Note(Kind.INTERNAL, summary=f"the scheduler's thread failed\n{traceback.format_exc()}")
-            self.host.finish_run(note, "", take_statistics(self.scheduler.state))
+            self.host.finish_run(note, "", self.scheduler.statistics())
             for group in self._groups.values():
                 group.abandon()
         finally:
@@ -121,10 +121,10 @@ class ThreadEngine(LocalDriver):
 
     def _put(self, event: m.Event | _Question | _Closing) -> None:
         if isinstance(event, _Question):
-            event.answer.put(take_statistics(self.scheduler.state))
+            event.answer.put(self.scheduler.statistics())
         elif isinstance(event, _Closing):
             if event.worker in self._leave_at:
-                self._leave_at[event.worker] = time.monotonic() + self.scheduler.state.plan.close_timeout
+                self._leave_at[event.worker] = time.monotonic() + self.plan.close_timeout
         else:
             if isinstance(event, m.WorkerGone):
                 self._leave_at.pop(event.worker, None)
@@ -173,7 +173,7 @@ class ThreadEngine(LocalDriver):
 
     def stop_worker(self, command: m.StopWorker) -> None:
         if command.worker in self._groups:
-            patience = GRACE + (0.0 if command.abandon else self.scheduler.state.plan.close_timeout)
+            patience = GRACE + (0.0 if command.abandon else self.plan.close_timeout)
             self._leave_at[command.worker] = time.monotonic() + patience
             self._groups[command.worker].stop()
 

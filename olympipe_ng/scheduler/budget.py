@@ -43,4 +43,4 @@ def _judge(limit: float | None, failed: int, seen: int, final: bool) -> str:
 
 
 def _blame(node: Node, summary: str) -> Note:
-    return Note(Kind.TOO_MANY, f"{node.number} {node.plan.label!r}", summary=summary, node=node.number)
+    return Note(Kind.TOO_MANY, node.plan.title, summary=summary, node=node.number)

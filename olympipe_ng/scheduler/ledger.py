@@ -63,6 +63,6 @@ class Ledger:
                 account = self.accounts[node.number]
                 came = sum(edges[number].pushed for number in node.plan.inputs)
                 if came != account.accounted:
-                    where = f"stage {node.number} {node.plan.label!r}"
+                    where = f"stage {node.plan.title}"
                     return f"{where} was given {came} items and accounts for {account.accounted}: {account.counts}"
         return ""

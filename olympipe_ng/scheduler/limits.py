@@ -144,7 +144,7 @@ def _held(state: State, worker: Worker, in_hand: Mapping[int, range] | None) -> 
     begun = [ticket for ticket in out if ticket.number in (in_hand or ())] or [ticket for ticket in worker.running if ticket in out]
     items = " and ".join(_items(ticket, (in_hand or {}).get(ticket.number)) for ticket in begun)
     waiting = sum(edge.queued for edge in state.inputs(node))
-    return f"stage {node.number} {node.plan.label!r}, worker {worker.place} (pid {worker.pid}) holds {items}, {waiting} wait before it"
+    return f"stage {node.plan.title}, worker {worker.place} (pid {worker.pid}) holds {items}, {waiting} wait before it"
 
 
 def _items(ticket: Ticket, at: range | None) -> str:

@@ -160,7 +160,7 @@ class Worker:
     def note(self, kind: str, summary: str) -> Note:
         """Note down what befell this worker."""
         plan = self.node.plan
-        return Note(kind, f"{plan.number} {plan.label!r}", summary=summary, pid=self.pid or None, node=plan.number)
+        return Note(kind, plan.title, summary=summary, pid=self.pid or None, node=plan.number)
 
     @property
     def holds_state(self) -> bool:

@@ -2,7 +2,8 @@
 
     engine: frames, ends, results, deaths, time ──events──► Scheduler ──commands──► engine: dispatch, deliver, pull, start, stop
 
-No process, socket, thread or clock; ``now`` comes with each event. ``start`` and ``handle_all`` alone change anything. What an event
+No process, socket, thread or clock; ``now`` comes with each event. ``start`` and ``handle_all`` alone change anything, and nobody else
+looks into ``state``. What an event
 means is the table in ``_TABLE``; after it, every node that something has happened to is looked at again, until nothing more can be given
 out. Commands are given as they are decided: a worker that has nothing to do need not wait until all that follows is written down.
 
@@ -44,6 +45,7 @@ from .messages import (
 from .node import Node, WorkerStatus
 from .spilling import spill
 from .state import State
+from .statistics import NodeStatistics, take_statistics
 
 __all__ = ["Scheduler"]
 
@@ -68,6 +70,25 @@ class Scheduler:
     def stalls(self, now: float) -> bool:
         """Say whether a ``Due`` at this time would tell of a stall, and so should say what the workers have in hand."""
         return limits.stalls(self.state, now)
+
+    @property
+    def paused(self) -> bool:
+        """Say whether nothing new is begun."""
+        return self.state.paused
+
+    @property
+    def awaits_its_consumer(self) -> bool:
+        """Say whether something was delivered and not yet taken."""
+        return any(edge.unstarted for sink in self.state.sinks for edge in self.state.inputs(sink))
+
+    def holds_state(self, worker: int) -> bool:
+        """Say whether a worker may hold what nothing can repeat."""
+        known = self.state.workers.get(worker)
+        return known is not None and known.holds_state
+
+    def statistics(self) -> tuple[NodeStatistics, ...]:
+        """Return what is known of each node, in plain numbers."""
+        return take_statistics(self.state)
 
     def start(self, now: float) -> list[Command]:
         """Begin: start the workers, pull the sources."""

@@ -86,7 +86,7 @@ class StageSpec(NamedTuple):
 
     @property
     def title(self) -> str:
-        return f"{self.plan.number} {self.plan.label!r}"
+        return self.plan.title
 
 
 def make_specs(plan: Plan, nodes: Sequence[Node], config: RunConfig) -> dict[int, StageSpec]:
@@ -120,4 +120,4 @@ def _burst(plan: Plan, placed: NodePlan) -> int:
 
 def _producer(plan: Plan, nodes: Sequence[Node], number: int) -> Producer:
     placed = plan.nodes[number]
-    return Producer(number, f"{number} {placed.label!r}", nodes[number].declared_at, placed.on_error)
+    return Producer(number, placed.title, nodes[number].declared_at, placed.on_error)

@@ -17,7 +17,6 @@ from typing import Any
 from ...failures import Note
 from ...plan import Plan
 from ...scheduler import messages as m
-from ...scheduler.statistics import take_statistics
 from ...transport.wire import Channel
 from ...worker import Codec, StageSpec
 from ..codecs import HubCodec
@@ -110,7 +109,7 @@ class Supervisor(Driver):
             elif self._depot.take(CALLER, header, self._caller):
                 continue
             elif header[0] == p.STATISTICS:
-                self._tell((p.STATISTICS, p.pack_statistics(take_statistics(self.scheduler.state))))
+                self._tell((p.STATISTICS, p.pack_statistics(self.scheduler.statistics())))
             elif header[0] == p.TAKES_ALL:
                 self._outbox.groups = True
         if self._caller.closed:
@@ -129,7 +128,7 @@ class Supervisor(Driver):
                 self._poller.unwatch(fd)
         self._caller.close()
         self._grace = GRACE_ALONE
-        self._until = min(self._until, time.monotonic() + GRACE + self.scheduler.state.plan.close_timeout)
+        self._until = min(self._until, time.monotonic() + GRACE + self.plan.close_timeout)
         self.events.append(m.Stop())
 
     def _define(self, header: tuple[Any, ...], blob: memoryview, sender: WorkerRecord | None) -> None:
@@ -199,7 +198,7 @@ class Supervisor(Driver):
         elif kind == p.SETUP_FAILED:
             self.events.append(m.SetupFailed(worker.number, p.unpack_note(header[1])))
         elif kind == p.CLOSING:
-            worker.kill_at = time.monotonic() + self.scheduler.state.plan.close_timeout
+            worker.kill_at = time.monotonic() + self.plan.close_timeout
         elif kind == p.PAGE:
             fds = worker.channel.descriptors.popleft() if worker.channel.descriptors else ()
             worker.page = fds[0] if fds else None
@@ -238,11 +237,9 @@ class Supervisor(Driver):
 
     def _obituary(self, worker: WorkerRecord) -> Note:
         """Say how a worker ended, and whose it was; the caller adds the line, and where an item is to blame a worker adds that."""
-        node = self.scheduler.state.nodes[worker.node]
-        known = node.workers.get(worker.number)
-        lost_state = known is not None and known.holds_state
+        plan, lost_state = self.plan.nodes[worker.node], self.scheduler.holds_state(worker.number)
         note = death_note(worker.pid, worker.status, worker.peak, worker.last_words(), lost_state=lost_state, refused=self._starter.refused)
-        return note._replace(stage=f"{node.plan.number} {node.plan.label!r}", node=node.plan.number)
+        return note._replace(stage=plan.title, node=plan.number)
 
     def _forget(self, worker: WorkerRecord) -> None:
         del self._workers[worker.number]
@@ -281,7 +278,7 @@ class Supervisor(Driver):
 
     def start_worker(self, command: m.StartWorker) -> None:
         channel, pid = self._starter.start(command.worker, command.node, command.place)
-        worker = WorkerRecord(command.worker, command.node, channel, pid, self.scheduler.state.nodes[command.node].plan.lanes)
+        worker = WorkerRecord(command.worker, command.node, channel, pid, self.plan.nodes[command.node].lanes)
         self._workers[command.worker] = worker
         self._poller.watch(channel.fileno(), lambda mask: self._from_worker(worker))
         if pid is not None:
@@ -331,7 +328,7 @@ class Supervisor(Driver):
         worker = self._workers.get(command.worker)
         if worker is not None:
             worker.told_to_stop = True
-            worker.kill_at = time.monotonic() + self._grace + (0.0 if command.abandon else self.scheduler.state.plan.close_timeout)
+            worker.kill_at = time.monotonic() + self._grace + (0.0 if command.abandon else self.plan.close_timeout)
             if worker.pid is not None:
                 worker.channel.queue((p.STOP,))
 
@@ -369,7 +366,7 @@ class Supervisor(Driver):
     def finish(self, command: m.Finish) -> None:
         if self._dropped_lines:
             self._tell((p.WARN, f"{self._dropped_lines} lines and log records of workers were dropped: they came too fast"))
-        statistics = p.pack_statistics(take_statistics(self.scheduler.state))
+        statistics = p.pack_statistics(self.scheduler.statistics())
         self._tell((p.FINISH, p.pack_note(command.note), command.complaint, statistics))
 
 
