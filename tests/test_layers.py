@@ -21,12 +21,14 @@ LAYERS = [
     ["scheduler"],
     ["worker"],
     ["engines"],
+    ["progress", "report", "statistics"],
     ["turns", "sinks", "caller", "run"],
     ["deprecated", "drawing", "looking", "repeating", "building", "terminals", "pipeline"],
-    ["decorators", "helpers", "progress", "report", "statistics"],
+    ["decorators", "helpers"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 APART = ({"stages", "transport"},)
+UPWARDS = {("errors", "transport")}  # when an error is pickled, its cause is, as any exception of the user's
 LONGEST = 400  # lines of a file
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
 TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
@@ -63,6 +65,24 @@ def test_a_module_imports_only_from_layers_before_its_own(module: Path) -> None:
         for other in imported_parts(module, node) - {mine}:
             assert RANK[other] <= RANK[mine], f"{module}:{node.lineno} imports {other}, which is above it"
             assert {mine, other} not in APART, f"{module}:{node.lineno} imports {other}: they never see each other"
+
+
+def imported_when_needed(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the part of this package that ``lazy`` stands in for."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "lazy":
+            name = ast.literal_eval(node.args[0])
+            if name.startswith("olympipe_ng."):
+                yield node.lineno, name.split(".")[1]
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if part_of(module) != "lazy"], ids=str)
+def test_what_is_imported_when_needed_is_of_a_layer_before_too(module: Path) -> None:
+    """``lazy`` saves time; it is no way around the layers."""
+    mine = part_of(module)
+    for line, other in imported_when_needed(ast.parse((PACKAGE / module).read_text())):
+        assert RANK[other] <= RANK[mine] or (mine, other) in UPWARDS, f"{module}:{line} imports {other}, which is above it"
+        assert {mine, other} not in APART, f"{module}:{line} imports {other}: they never see each other"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
