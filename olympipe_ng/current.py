@@ -38,7 +38,12 @@ WORKER: ContextVar[CurrentWorker] = ContextVar("olympipe_ng worker")
 
 @dataclass(frozen=True)
 class CurrentWorker:
-    """The worker that asks: its stage's name, its number (0 to count-1, kept over restarts) and its process."""
+    """The worker that asks: its stage's name, its number (0 to count-1, kept over restarts) and its process.
+
+    >>> from olympipe_ng import Pipeline, current_worker
+    >>> Pipeline([1], engine="inline").task(lambda x: (current_worker().stage, current_worker().number), name="load").wait_for_result()
+    [('load', 0)]
+    """
 
     stage: str
     number: int
@@ -50,7 +55,12 @@ class CurrentWorker:
 
 
 class CurrentItem:
-    """The item in hand: where it came from."""
+    """The item in hand: where it came from.
+
+    >>> from olympipe_ng import Pipeline, current_item
+    >>> Pipeline(["a", "b", "c"], engine="inline").batch(2).task(lambda batch: (batch, current_item().indices)).wait_for_result()
+    [(['a', 'b'], (0, 1)), (['c'], (2,))]
+    """
 
     __slots__ = ("_origin", "_position")
 

@@ -9,7 +9,12 @@ __all__ = ["DROP", "Drop"]
 
 @final
 class Drop:
-    """The type of ``DROP``; there is one instance in each process, so ``is`` works everywhere."""
+    """The type of ``DROP``; there is one instance in each process, so ``is`` works everywhere.
+
+    >>> from olympipe_ng import DROP, Pipeline
+    >>> Pipeline(["1", "x", "3"], engine="inline").task(lambda text: int(text) if text.isdigit() else DROP).wait_for_result()
+    [1, 3]
+    """
 
     __slots__ = ()
 

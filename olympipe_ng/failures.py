@@ -100,6 +100,12 @@ class RemoteTraceback(Exception):
 class Failure(Generic[T]):
     """An item that failed, as ``on_error="branch"`` hands it out: to write, count or repair.
 
+    >>> from olympipe_ng import Pipeline
+    >>> good, bad = Pipeline([4, 0, 2], engine="inline").task(lambda x: 8 // x, on_error="branch")
+    >>> good, bad = Pipeline.wait_for_all_results([good, bad])
+    >>> good, [(failure.item, failure.index, failure.exception) for failure in bad]
+    ([2, 4], [(0, 1, ZeroDivisionError('integer division or modulo by zero'))])
+
     ``item`` is the input of the stage, ``index`` its index in the source, ``stage`` the stage's number and name, ``exception`` what the
     function raised, ``traceback`` its text, ``attempts`` how often it was tried, ``emitted`` how many outputs an ``explode`` gave before.
     """

@@ -99,12 +99,24 @@ class RunReport:
         return [_judgement(run), _ledger(run.stages), _failures(run), _warnings(run), [] if run.finished else _now(run.stages)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all numbers as plain dicts, lists, strings and numbers."""
+        """Return all numbers as plain dicts, lists, strings and numbers; times in seconds, sizes in bytes, loads in percent.
+
+        >>> from olympipe_ng import Pipeline
+        >>> report = Pipeline(range(4), engine="inline").filter(lambda x: x % 2).wait_for_result().report
+        >>> report.to_dict()["stages"][1]["filtered"]
+        2
+        """
         slow = self.bottleneck
         return {**_described(self.statistics), "bottleneck": None if slow is None else {**_described(slow), "text": str(slow)}}
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return ``to_dict()`` as JSON."""
+        """Return ``to_dict()`` as JSON, to be written beside what the run gave.
+
+        >>> from olympipe_ng import Pipeline
+        >>> import json
+        >>> json.loads(Pipeline(range(4), engine="inline").wait_for_result().report.to_json())["results"]
+        4
+        """
         text = str(json.dumps(self.to_dict(), indent=indent, ensure_ascii=False))
         return text.encode("utf-8", "backslashreplace").decode()  # half a pair (of a file name that is not UTF-8) no file would take
 

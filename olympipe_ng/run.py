@@ -34,7 +34,13 @@ T = TypeVar("T")
 
 
 class Results(list[T]):
-    """What a run gave, in order: a list that also has ``.report`` and ``.errors``."""
+    """What a run gave, in order: a list that also has ``.report``, a ``RunReport``, and ``.errors``, the texts of what failed.
+
+    >>> from olympipe_ng import Pipeline
+    >>> results = Pipeline([4, 0, 2], engine="inline").task(lambda x: 8 // x, on_error="collect").wait_for_result()
+    >>> results, len(results.errors), results.report.failed
+    ([2, 4], 1, 1)
+    """
 
     report: RunReport
     errors: list[str]

@@ -54,6 +54,19 @@ def test_every_public_method_is_documented(method):
     assert ">>>" in text or "not available yet" in text
 
 
+EXPORTED = [getattr(olympipe_ng, name) for name in olympipe_ng.__all__ if name != "DROP"]
+EXEMPT = (BaseException, dict)  # errors are met, not made; keywords are explained where they are taken
+
+
+@pytest.mark.parametrize("thing", EXPORTED, ids=lambda thing: thing.__name__)
+def test_everything_that_is_exported_is_documented(thing):
+    """A sentence, ended; for what is used an example."""
+    text = inspect.getdoc(thing)
+    assert text
+    assert text.split("\n\n")[0].endswith((".", ":"))
+    assert ">>>" in text or (isinstance(thing, type) and issubclass(thing, EXEMPT))
+
+
 def test_the_methods_of_the_interface_are_all_there():
     """Every stage and terminal that the interface names is a method."""
     stages = "task starmap filter explode batch temporal_batch window bucket reduce scan checkpoint class_task cached_task uncache limit"
