@@ -5,6 +5,7 @@
   Nor is a module that is being imported while it runs a pipeline: whoever imported it would run that again, and so would their workers.
   (And pickle waits for its import to be through, on the thread of the source for ever.)
 * And the module's own path leads to this very object, which a local class, a lambda or a replaced function does not.
+  A part of a package that nobody has imported yet is imported for that, as pickle does: ``numpy.rec``, of which ``recarray`` says it is.
 * Forks of one process also have the modules that it had loaded, and what its ``__main__`` held: the ``Stock`` taken before the first fork.
 
 The finding costs a look at the disk, so it is remembered for each module.
@@ -14,6 +15,7 @@ Considered and refused: "is it in ``sys.modules``?" (cloudpickle's question: tru
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from types import FunctionType, ModuleType
@@ -43,6 +45,7 @@ class Importable:
 
     def __init__(self, stock: Stock | None = None) -> None:
         self._modules: dict[str, bool] = {}
+        self._absent: set[str] = set()  # modules that are not here, and cannot be
         self._stock = stock or Stock({}, {})
 
     def __call__(self, obj: Any) -> bool:
@@ -50,7 +53,7 @@ class Importable:
         name, path = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
         if not isinstance(name, str) or not isinstance(path, str) or "<" in path:
             return False
-        module = sys.modules.get(name)
+        module = sys.modules.get(name) or self._late(name)
         return module is not None and _follow(module, path) is obj and self.module(name, module, path)
 
     def module(self, name: str, module: ModuleType, path: str = "") -> bool:
@@ -66,6 +69,13 @@ class Importable:
             known = self._modules[name] = there and not _is_being_imported(name)
         return known
 
+    def _late(self, name: str) -> ModuleType | None:
+        """Return a module that a package has, and loads when it is asked for."""
+        module = None if name in self._absent else _import_part(name)
+        if module is None:
+            self._absent.add(name)
+        return module
+
     def found(self) -> list[str]:
         """Return the modules that were asked for, and that receivers have."""
         return [name for name, known in self._modules.items() if known]
@@ -76,6 +86,17 @@ def _follow(module: ModuleType, path: str) -> Any:
     for name in path.split("."):
         found = getattr(found, name, None)
     return found
+
+
+def _import_part(name: str) -> ModuleType | None:
+    """Import a module of a package that is loaded; ``None`` where it has none of this name, or none that can be imported."""
+    parent = name.rpartition(".")[0]
+    if parent not in sys.modules or _is_being_imported(parent) or _registered_by_value(name) or _find_spec(name) is None:
+        return None
+    try:
+        return importlib.import_module(name)
+    except Exception:  # anybody's module: what was written there runs now, and for the first time
+        return None
 
 
 def _is_being_imported(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import pickle
 import subprocess
@@ -87,3 +88,26 @@ def test_shared_main_is_what_it_held_at_the_fork(monkeypatch):
     monkeypatch.setattr(main, "Early", Late)
     Late.__qualname__ = "Early"
     assert not importable(Late)
+
+
+LATE = {
+    "__init__": "from ._made import Kind, Lost",
+    "_made": "class Kind: pass\nclass Lost: pass\nKind.__module__, Lost.__module__ = 'late_parts.shown', 'late_parts.broken'",
+    "shown": "from ._made import Kind",
+    "broken": "raise OSError('not today')",
+}
+
+
+def test_what_a_package_shows_in_a_part_that_nobody_has_imported_yet_goes_by_name(tmp_path, monkeypatch):
+    """As ``recarray``, which says that it is of ``numpy.rec``; a part that cannot be imported is none."""
+    (tmp_path / "late_parts").mkdir()
+    for name, text in LATE.items():
+        (tmp_path / "late_parts" / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    package = importlib.import_module("late_parts")
+    try:
+        importable = Importable()
+        assert [importable(package.Kind), importable(package.Lost), importable(package.Lost)] == [True, False, False]
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "late_parts"]:
+            del sys.modules[name]
