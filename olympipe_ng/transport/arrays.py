@@ -2,7 +2,7 @@
 
 Plain arrays only: exactly ``ndarray``, a dtype that its string tells whole, not in Fortran's order (which pickling keeps). All others
 are pickled. An array that is rebuilt is writable and its own, even where the original was read-only: what ``zero_copy`` lent upstream is
-no concern downstream.
+no concern downstream. (Those that are pickled, too: NumPy would have them read-only again.)
 
 Considered and refused: NumPy's own reduction (13 + 21 us a hop against 2 + 2, and read-only arrays stay read-only).
 """
@@ -15,18 +15,22 @@ from typing import Any
 
 from ..lazy import lazy
 
-__all__ = ["is_plain_array", "memory_under", "raw_bytes", "rebuild", "rebuild_nested", "reduce_nested"]
+__all__ = ["is_plain_array", "memory_under", "raw_bytes", "rebuild", "rebuild_locked", "rebuild_nested", "reduce_array"]
 
 numpy = lazy("numpy")
 
 
 def is_plain_array(item: Any, kind: type) -> bool:
     """Tell whether ``item``, of the type ``kind``, may go as dtype string, shape and bytes."""
-    loaded = sys.modules.get("numpy")
-    if loaded is None or kind is not getattr(loaded, "ndarray", None):
+    if not _is_exact(kind):
         return False
     dtype, flags = item.dtype, item.flags
     return dtype.kind in "biufcSUmM" and dtype.itemsize > 0 and dtype.metadata is None and (flags.c_contiguous or not flags.f_contiguous)
+
+
+def _is_exact(kind: type) -> bool:
+    loaded = sys.modules.get("numpy")
+    return loaded is not None and kind is getattr(loaded, "ndarray", None)
 
 
 def raw_bytes(array: Any) -> memoryview | bytes:
@@ -48,17 +52,43 @@ def rebuild(dtype: str, shape: tuple[int, ...], data: Any, *, copy: bool) -> Any
     return array.copy() if copy else array
 
 
-def reduce_nested(array: Any) -> tuple[Any, ...]:
-    """Reduce a plain array within a larger object, its bytes out of band where they are many."""
+def reduce_array(array: Any, kind: type) -> Any:
+    """Return how to pickle an array, of the type ``kind``, its bytes out of band where they are many: ``NotImplemented`` where NumPy's own
+    way is right."""
+    if is_plain_array(array, kind):
+        return _reduce_plain(array)
+    return _reduce_locked(array) if _is_exact(kind) and not array.flags.writeable else NotImplemented
+
+
+def _reduce_plain(array: Any) -> tuple[Any, ...]:
     if not array.flags.c_contiguous:
         array = array.copy("C")
     return rebuild_nested, (array.dtype.str, array.shape, pickle.PickleBuffer(array.reshape(-1).view("u1")))
 
 
+def _reduce_locked(array: Any) -> Any:
+    """Reduce a read-only array that is not plain, and all of whose bytes are its own and in one piece: of others NumPy sends copies."""
+    dtype, flags = array.dtype, array.flags
+    if dtype.hasobject or not dtype.itemsize or not flags.forc:
+        return NotImplemented
+    order = "C" if flags.c_contiguous else "F"
+    return rebuild_locked, (dtype, array.shape, order, pickle.PickleBuffer(array.reshape(-1, order=order).view("u1")))
+
+
+def rebuild_locked(dtype: Any, shape: tuple[int, ...], order: str, data: Any) -> Any:
+    """Return what ``rebuild_nested`` does, of any dtype and in either order."""
+    return numpy.ndarray(shape, dtype, _writable(data), order=order)
+
+
 def rebuild_nested(dtype: str, shape: tuple[int, ...], data: Any) -> Any:
     """Return the array upon ``data``: private memory, writable even if the original was not, or a read-only view that was asked for."""
+    return numpy.ndarray(shape, dtype, _writable(data))
+
+
+def _writable(data: Any) -> Any:
+    """Return a buffer that was pickled as read-only, where it is private memory, as what may be written."""
     if type(data) is bytes:  # within the pickle, of a read-only array
         data = bytearray(data)
     elif type(data) is memoryview and type(data.obj) is bytearray and len(data.obj) == data.nbytes:  # the same out of band
         data = data.obj
-    return numpy.ndarray(shape, dtype, data)
+    return data

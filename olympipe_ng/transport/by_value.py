@@ -34,7 +34,7 @@ from types import FunctionType, ModuleType
 from typing import Any, cast
 
 from ..lazy import lazy
-from .arrays import is_plain_array, reduce_nested
+from .arrays import reduce_array
 from .definitions import complete_function, reduce_definition
 from .importable import Importable, Stock
 from .namespaces import expect, senders, share
@@ -307,8 +307,8 @@ class _PlainPickler(pickle.Pickler):
             if self._owner.by_name(obj):
                 return NotImplemented
             raise NeedsFullPickler(f"{obj!r} goes by value")
-        if kind.__name__ == "ndarray" and is_plain_array(obj, kind):
-            return reduce_nested(obj)
+        if kind.__name__ == "ndarray":
+            return reduce_array(obj, kind)
         if kind is CACHED and not self._owner.by_name(obj):
             raise NeedsFullPickler(f"{obj!r} goes by value")
         return reduce_exception(obj) if issubclass(kind, BaseException) else NotImplemented
@@ -343,8 +343,8 @@ def _full_pickler() -> Any:
                 return self._owner.reduce_class(obj)
             if kind is FunctionType:
                 return NotImplemented if self._owner.by_name(obj) else self._reduce_function(obj)
-            if kind.__name__ == "ndarray" and is_plain_array(obj, kind):
-                return reduce_nested(obj)
+            if kind.__name__ == "ndarray":
+                return reduce_array(obj, kind)
             return self._reduce_special(obj)
 
         def _reduce_function(self, function: FunctionType) -> Any:

@@ -43,7 +43,7 @@ def test_arrays_come_back_as_they_were(array, how, nested):
     back = back["array"] if nested else back
     assert same_array(back, array)
     plain = array.dtype.names is None and array.dtype.itemsize and (array.flags.c_contiguous or not array.flags.f_contiguous)
-    assert back.flags.writeable or not plain
+    assert back.flags.writeable or not array.dtype.itemsize
     assert back.flags.owndata or nested or not plain
 
 
@@ -85,12 +85,26 @@ def test_zero_copy_gives_read_only_views():
     assert not nested["array"].flags.writeable
 
 
-def test_what_was_lent_is_writable_again_downstream():
-    """A read-only view that is passed on, alone or within something, arrives as an ordinary array."""
-    lent = decode(travel(encode([np.arange(100_000.0)])), zero_copy=True)[0]
+@pytest.mark.parametrize("rows", [100, 100_000])
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.arange,
+        lambda rows: np.asfortranarray(np.arange(2.0 * rows).reshape(rows, 2)),
+        lambda rows: np.ones(rows, [("a", "i4"), ("b", "f8")]),
+        lambda rows: np.full(rows, b"raw", "V3"),
+        lambda rows: np.arange(rows).astype(np.dtype("i8", metadata={"unit": "m"})),
+    ],
+    ids=["plain", "Fortran", "records", "void", "metadata"],
+)
+def test_what_was_lent_is_writable_again_downstream(make, rows):
+    """A read-only view that is passed on, whole or a few rows of it, alone or within something, arrives as an ordinary array."""
+    lent = decode(travel(encode([make(100_000)], ByValue())), zero_copy=True)[0][:rows]
+    assert not lent.flags.writeable
     alone, nested = there_and_back([lent, {"array": lent}], ByValue())
-    assert alone.flags.writeable
-    assert nested["array"].flags.writeable
+    for back in (alone, nested["array"]):
+        assert same_array(back, lent)
+        assert back.flags.writeable
 
 
 def test_a_large_array_is_a_segment_of_its_own():
