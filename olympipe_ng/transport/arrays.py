@@ -19,13 +19,17 @@ __all__ = ["is_plain_array", "memory_under", "raw_bytes", "rebuild", "rebuild_lo
 
 numpy = lazy("numpy")
 
+OF_A_LIBRARY = 2  # ``isbuiltin`` of a dtype that somebody else has made: its string may be that of no dtype (``<f1`` of ml_dtypes)
+
 
 def is_plain_array(item: Any, kind: type) -> bool:
     """Tell whether ``item``, of the type ``kind``, may go as dtype string, shape and bytes."""
     if not _is_exact(kind):
         return False
     dtype, flags = item.dtype, item.flags
-    return dtype.kind in "biufcSUmM" and dtype.itemsize > 0 and dtype.metadata is None and (flags.c_contiguous or not flags.f_contiguous)
+    if dtype.kind not in "biufcSUmM" or dtype.isbuiltin == OF_A_LIBRARY:
+        return False
+    return dtype.itemsize > 0 and dtype.metadata is None and (flags.c_contiguous or not flags.f_contiguous)
 
 
 def _is_exact(kind: type) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import types
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from olympipe_ng.transport.arrays import is_plain_array
 from olympipe_ng.transport.by_value import ByValue
 from olympipe_ng.transport.encoding import THRESHOLD, Encoder, decode, encode_tokens
 from tests.transport.values import FakeStore, encode, there_and_back, travel
@@ -105,6 +108,13 @@ def test_what_was_lent_is_writable_again_downstream(make, rows):
     for back in (alone, nested["array"]):
         assert same_array(back, lent)
         assert back.flags.writeable
+
+
+def test_an_array_whose_dtype_a_library_made_is_pickled():
+    """Its string may be that of no dtype: ``<f1`` is what ml_dtypes says of ``float8_e5m2``, and of others."""
+    dtype = types.SimpleNamespace(kind="f", str="<f1", itemsize=1, metadata=None, isbuiltin=2)
+    flags = types.SimpleNamespace(c_contiguous=True, f_contiguous=True)
+    assert not is_plain_array(types.SimpleNamespace(dtype=dtype, flags=flags), np.ndarray)
 
 
 def test_a_large_array_is_a_segment_of_its_own():
