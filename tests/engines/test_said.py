@@ -22,6 +22,7 @@ from olympipe_ng.options import RunConfig
 from olympipe_ng.plan import make_plan
 from olympipe_ng.transport.wire import channel_pair
 from olympipe_ng.worker.spec import make_specs
+from tests.engines.kinds import in_processes
 
 TIMEOUT = 20
 
@@ -236,3 +237,12 @@ def test_what_the_callers_own_kind_of_record_makes_of_a_text_is_made_once(caplog
     Pipeline([7], start_method="fork").task(log_with_braces).wait_for_completion()
     (record,) = [record for record in caplog.records if record.name == "mine.own"]
     assert record.getMessage() == pickle.loads(pickle.dumps(record)).getMessage() == "[7 of {it}]"
+
+
+@in_processes
+def test_an_item_may_hold_the_standard_streams_of_its_worker(where):
+    """They are those of whoever has it then, as those of the caller would be: of the next stage's worker, of the caller."""
+    streams = Pipeline([0], **where).task(lambda x: {"out": sys.stdout, "err": [sys.stderr]})
+    assert streams.task(lambda each: (each["out"] is sys.stdout, each["err"][0] is sys.stderr)).wait_for_result() == [(True, True)]
+    (home,) = streams.wait_for_result()
+    assert (home["out"] is sys.stdout, home["err"][0] is sys.stderr) == (True, True)

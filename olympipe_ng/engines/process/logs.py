@@ -55,7 +55,9 @@ def relay(send: Send, own_streams: tuple[bool, bool]) -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is not None:
-            setattr(sys, name, _lines_to(number, send, _encoding_of(stream), own=own_streams[number - 1]))
+            lines = _lines_to(number, send, _encoding_of(stream), own=own_streams[number - 1])
+            lines.name = f"<{name}>"
+            setattr(sys, name, lines)
 
 
 def _lines_to(number: int, send: Send, encoding: str, *, own: bool) -> LineStream:
@@ -153,12 +155,17 @@ class LineStream(io.TextIOBase):
     ``encoding``: the caller's."""
 
     errors = "backslashreplace"
+    name = ""  # as Python calls the stream that it stands for
 
     def __init__(self, pass_on: Callable[[str], object], number: int | None, encoding: str) -> None:
         self._pass_on = pass_on
         self._number = number
         self._encoding = encoding
         self._rests: dict[int, str] = {}  # by thread: the line that it has begun
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the receiver's own stream of this name, as the caller's is the worker's."""
+        return getattr, (sys, self.name.strip("<>"))
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
