@@ -34,12 +34,16 @@ def reduce_definition(kind: type) -> tuple[Any, ...]:
         return _reduce_enum(kind, args, state)
     state[0]["__qualname__"] = kind.__qualname__
     slots = vars(kind).get("__slots__")
-    named = issubclass(kind, tuple) and hasattr(kind, "_fields")  # typing makes these, sets their slots itself and suffers no other
-    if slots is not None and not named:
+    if slots is not None and not _is_made_by_typing(kind):
         constructor, name, bases, attributes, *identity = args
         args = (constructor, name, bases, {**attributes, "__slots__": slots}, *identity)
         state[0].pop("__slots__", None)
     return (make, args, state, *rest)
+
+
+def _is_made_by_typing(kind: type) -> bool:
+    """Tell a ``NamedTuple``: its slots are set where it is made anew, and no other are suffered. (Not what inherits from one.)"""
+    return tuple in kind.__bases__ and hasattr(kind, "_fields") and "__orig_bases__" in vars(kind)
 
 
 def _reduce_enum(kind: Any, args: tuple[Any, ...], state: tuple[dict[str, Any], Any]) -> tuple[Any, ...]:

@@ -20,10 +20,16 @@ class Point(NamedTuple):
         return self._replace(x=self.x + 1)
 
 Pair = namedtuple("Pair", "left right")
+
+class Fixed(namedtuple("Fixed", "size")):
+    __slots__ = ()
+
 points = Pipeline([Point(1)], start_method={method!r}, progress=False).task(lambda p: p.moved()).wait_for_result()
 assert points == [Point(2, 2)] and type(points[0]) is Point
 pairs = Pipeline([Pair(1, 2)], start_method={method!r}, progress=False).task(lambda p: Pair(p.right, p.left)).wait_for_result()
 assert pairs == [Pair(2, 1)] and type(pairs[0]) is Pair
+fixed = Pipeline([Fixed(1)], start_method={method!r}, progress=False).task(lambda p: hasattr(p, "__dict__")).wait_for_result()
+assert fixed == [False]
 print("all well")
 """
 
