@@ -34,7 +34,7 @@ from types import FunctionType, ModuleType
 from typing import Any, cast
 
 from ..lazy import lazy
-from .arrays import reduce_array
+from .arrays import reduce_array, reduce_view
 from .definitions import complete_function, reduce_definition
 from .importable import Importable, Stock
 from .namespaces import expect, senders, share
@@ -361,6 +361,8 @@ def _full_pickler() -> Any:
                 return cloudpickle.dynamic_subimport, (obj.__name__, state)
             if type(obj) is io.TextIOWrapper and obj not in (sys.stdin, sys.stdout, sys.stderr):
                 raise TypeError("cannot pickle an open file")  # cloudpickle would send its content and call that the file
+            if type(obj) is memoryview:
+                return reduce_view(obj)
             if issubclass(type(obj), BaseException):
                 return reduce_exception(obj)
             return NotImplemented if type(obj) is CACHED and self._owner.by_name(obj) else reduce_wrapper(obj)

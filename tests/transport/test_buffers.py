@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import types
 
 import numpy as np
@@ -115,6 +116,33 @@ def test_an_array_whose_dtype_a_library_made_is_pickled():
     dtype = types.SimpleNamespace(kind="f", str="<f1", itemsize=1, metadata=None, isbuiltin=2)
     flags = types.SimpleNamespace(c_contiguous=True, f_contiguous=True)
     assert not is_plain_array(types.SimpleNamespace(dtype=dtype, flags=flags), np.ndarray)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        memoryview(b"bytes"),
+        memoryview(array.array("i", range(20_000))),
+        memoryview(np.arange(6.0).reshape(2, 3)),
+        memoryview(np.arange(6))[::2],
+        memoryview(np.array(5)),
+        memoryview(np.arange(6).reshape(2, 3).T),
+        memoryview(b""),
+        memoryview(np.zeros((0, 3))),
+    ],
+    ids=lambda view: f"{view.format}-{view.shape}-{view.c_contiguous}",
+)
+def test_a_memoryview_comes_back_as_one(view):
+    """Of the same elements and shape, upon memory of its own; it was ``bytes``, of other elements."""
+    for back in (*there_and_back([view], ByValue()), there_and_back([{"view": view}], ByValue())[0]["view"]):
+        assert type(back) is memoryview
+        assert (back.format, back.tolist()) == (view.format, view.tolist())
+
+
+def test_a_memoryview_that_could_not_be_made_again_is_an_error():
+    """Python makes none of records, nor of foreign byte order."""
+    with pytest.raises(TypeError, match="memoryview of the format '>i'"):
+        encode([memoryview(np.zeros(3, ">i4"))], ByValue())
 
 
 def test_a_large_array_is_a_segment_of_its_own():
