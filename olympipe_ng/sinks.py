@@ -147,7 +147,8 @@ class Sinks:
         return all(sink.ended for sink in self.sinks)
 
     def items(self, k: int, frame: Delivered) -> Iterator[Any]:
-        """Decode the items of a frame one by one, telling the engine as they are taken. Whoever does not take them all stops the run."""
+        """Decode the items of a frame one by one, telling the engine as they are taken. Whoever does not take them all stops the run;
+        and a stop, whoever says so, drops them: the memory that they lie in goes with the run."""
         sink = self.sinks[k]
         opened = self.engine.codec.open(frame.payload, frame.lo, frame.hi)
         for at in range(frame.hi - frame.lo):
@@ -157,8 +158,11 @@ class Sinks:
                 raise
             except BaseException as error:  # the item's own unpickling
                 sink.taken += 1
-                self._unloadable(k, frame.origins.at(at), error)
+                if not self.stopping:  # else it is dropped, loadable or not
+                    self._unloadable(k, frame.origins.at(at), error)
                 continue
+            if self.stopping:
+                return
             sink.taken += 1  # only now: what it was copied from may be used again
             if time.monotonic() - sink.told_at > (TAKE_SECONDS if frame.soon else PATIENCE):
                 self._tell_taken(sink)

@@ -6,6 +6,7 @@ import itertools
 import logging
 import threading
 
+import numpy as np
 import pytest
 
 from olympipe_ng import GraphError, Pipeline, PipelineError, StageError
@@ -88,6 +89,16 @@ def test_stop_drops_what_is_in_flight(where):
     stage = run.report().stages[1]
     assert 1 + len(rest) <= stage.passed <= source.drawn
     assert stage.items_in == stage.passed + stage.cancelled
+
+
+@everywhere
+def test_an_iterator_that_is_held_over_a_stop_is_at_its_end(where):
+    """What was delivered and not taken is dropped, too: large results lie in memory that is gone with the run."""
+    with Pipeline([None], **where).explode(lambda _: [np.full(1 << 14, 7)] * 40).start() as run:
+        results = iter(run)
+        assert next(results)[0] == 7
+        run.stop()
+        assert list(results) == []
 
 
 @in_threads
