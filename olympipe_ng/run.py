@@ -104,8 +104,9 @@ class Run(Generic[T]):
 
     def sink(self, k: int) -> Iterator[Any]:
         """Iterate the results of the k-th awaited pipeline."""
-        self._core.sinks[k].iterated = True
-        return self._items(k)
+        items = self._items(k)
+        self._core.sinks[k].iterators.add(items)
+        return items
 
     def _items(self, k: int) -> Iterator[Any]:
         core = self._core

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -46,6 +47,7 @@ class Sink:
         self.told = 0
         self.told_at = 0.0
         self.iterated = False
+        self.iterators: weakref.WeakSet[Iterator[Any]] = weakref.WeakSet()  # one that is let go before its first item takes none
         self.thrown_away = False
 
 
@@ -235,7 +237,7 @@ class Sinks:
         """Throw away the results of sinks that nobody iterates."""
         self._stay_at_home()
         for sink in self.sinks:
-            if not sink.iterated and not sink.thrown_away:
+            if not (sink.iterated or sink.iterators or sink.thrown_away):
                 sink.thrown_away = True
                 with self.changed:
                     self._throw_away(sink)

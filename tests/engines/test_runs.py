@@ -163,6 +163,15 @@ def test_wait_sees_a_run_through_and_throws_its_results_away(where):
         assert run.wait().stages[1].passed == 5000
 
 
+@each_engine
+def test_an_iterator_that_is_let_go_before_its_first_item_takes_nothing(where):
+    """Nobody will take what it was made for: the run does not wait for room there."""
+    numbers = Pipeline(range(500), queue_size=4, **where).task(abs)
+    with numbers.start([numbers.task(abs)]) as run:
+        assert list(itertools.islice(run, 0)) == []
+        assert run.wait().stages[1].passed == 500
+
+
 @everywhere
 def test_wait_raises_the_error_of_the_run(where):
     """What ends the run is raised by ``wait``, once."""
