@@ -86,6 +86,8 @@ class Caller(Sinks):
         self.left: list[str] = []
         self.began = time.monotonic()
         self.ended: float | None = None
+        self.closer: threading.Thread | None = None  # who closes what the run opened
+        self.closed = threading.Event()  # and is through with it
         self.progress: Any = None
         job = Job(self.plan, self.nodes, make_specs(self.plan, self.nodes, config), config, self)
         self.engine: Engine = _make_engine(job)
@@ -172,7 +174,8 @@ class Caller(Sinks):
 
     def _waits_for(self, thread: threading.Thread) -> bool:
         is_reader = any(feeder.reads_on(thread) for feeder in self.feeders.values())
-        return is_reader or self.engine.waits_for(thread) or self.turns.mine
+        shows = self.progress is not None and self.progress.tells_on(thread)
+        return is_reader or shows or self.engine.waits_for(thread) or self.turns.mine
 
     def _clean_up(self) -> None:
         """Close what the run opened in this process; name what stays."""
@@ -183,9 +186,19 @@ class Caller(Sinks):
             _log("a thread is still busy in user code of this run and was left behind")
 
     def _close(self) -> None:
-        if self.ended is not None:
+        """Close everything, once; whoever comes while another thread is at it finds everything gone, too."""
+        me = threading.current_thread()
+        with self.changed:
+            first, self.closer = self.closer is None, self.closer or me
+        if first:
+            try:
+                self._close_all()
+            finally:
+                self.closed.set()
+        elif self.closer is me or self.closed.wait(STOP_SECONDS + SOURCE_SECONDS):
             self.engine.close(0.0)
-            return
+
+    def _close_all(self) -> None:
         self.ended = time.monotonic()
         if self.progress is not None:
             self.progress.close()

@@ -128,6 +128,10 @@ class Progress:
             if self._thread.is_alive():
                 log.warning("progress= is still busy in the user's function and was left behind")
 
+    def tells_on(self, thread: threading.Thread) -> bool:
+        """Say whether this is the thread that the progress is told from."""
+        return thread is self._thread
+
     def _loop(self) -> None:
         while not self._closed.wait(min(threading.TIMEOUT_MAX, max(0.0, self._due - self._clock()))) and self._goes_on():
             self._tell()

@@ -190,6 +190,32 @@ def test_an_iterator_that_is_closed_in_a_thread_of_its_own_run_ends_the_run_with
     assert closed.wait(TIMEOUT)
 
 
+@in_threads
+def test_of_two_threads_that_stop_a_run_neither_goes_on_before_everything_is_gone(where):
+    """One of them closes what there is; what the other finds is closed, too, though the user's ``finally`` takes its time."""
+    closed, seen = threading.Event(), []
+
+    def numbers():
+        try:
+            yield from itertools.count()
+        finally:
+            time.sleep(0.3)
+            closed.set()
+
+    def stop():
+        run.stop()
+        seen.append(closed.is_set())
+
+    with Pipeline(numbers, **where).task(abs).start() as run:
+        results = iter(run)
+        next(results)
+        other = threading.Thread(target=stop)
+        other.start()
+        stop()
+        other.join(TIMEOUT)
+    assert seen == [True, True]
+
+
 def test_a_stop_in_the_middle_of_a_message_does_not_wait_for_itself():
     """A signal handler may stop the run while the thread that it interrupts holds the lock of the run's socket."""
     with Pipeline(itertools.count, start_method="fork", progress=False).task(abs).start() as run:

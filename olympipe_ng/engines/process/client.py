@@ -200,7 +200,8 @@ class ProcessEngine:
         raise AssertionError("this engine has a thread of its own")
 
     def waits_for(self, thread: threading.Thread) -> bool:
-        return thread is self._thread or (self._channel is not None and self._channel.is_sending(thread.ident))
+        ours = thread is self._thread or self._desk.works_on(thread)
+        return ours or (self._channel is not None and self._channel.is_sending(thread.ident))
 
     def statistics(self) -> Sequence[NodeStatistics]:
         """Ask how far the run is. In the middle of a message of the same thread, where a signal handler looks, no question can go out:

@@ -238,6 +238,10 @@ class LogDesk:
             self._put(lambda: _write(header[1], header[2]))
         return header[0] in (p.LOG, p.PRINT)
 
+    def works_on(self, thread: threading.Thread) -> bool:
+        """Say whether this is the thread that hands out what came."""
+        return thread is self._thread
+
     def finish(self) -> None:
         """Let the thread end when it has worked off what waits; nothing comes any more."""
         if self._thread is not None and not self._finishing:
