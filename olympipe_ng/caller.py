@@ -293,7 +293,8 @@ class Caller(Sinks):
             self.final = statistics
             self.finished = True
             for sink in self.sinks:
-                sink.ended = True
+                if not sink.ended:
+                    sink.ended, sink.note = True, self.note
             self.changed.notify_all()
 
     # --------------------------------------------------------------------------------------------------------- looking

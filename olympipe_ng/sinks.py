@@ -225,11 +225,11 @@ class Sinks:
         raise failure
 
     def end_of_sink(self, k: int) -> None:
-        """Raise what ended the sink; after the last one, see the run through."""
+        """Raise what cut the sink short, whoever was told of it elsewhere; after the last one, see the run through."""
         sink = self.sinks[k]
         if sink.note is not None or self._all_ended():
             self.finish()  # once more where items of another sink were unread
-        if sink.note is not None and not self.raised:
+        if sink.note is not None:
             self.raised = True
             raise self._error(sink.note)
 

@@ -182,6 +182,20 @@ def test_wait_raises_the_error_of_the_run(where):
 
 
 @everywhere
+def test_each_iterator_that_an_error_cuts_short_raises_it(where):
+    """Whoever writes one branch's results to a file must not take what came for all of it, because another reader was told."""
+    numbers = Pipeline(itertools.count, **where)
+    failing, others = numbers.task(lambda x: 1 // (x - 20)), numbers.task(abs)
+    with failing.start([others]) as run:
+        first, second = iter(run), run.iterate(others)
+        with pytest.raises(StageError, match="ZeroDivisionError"):
+            list(first)
+        with pytest.raises(StageError, match="ZeroDivisionError"):
+            list(second)
+        run.wait()
+
+
+@everywhere
 def test_wait_for_completion_returns_the_report(where):
     """All is run, nothing is kept, and failures that were collected are in the report."""
     report = Pipeline(range(200), on_error="collect", **where).task(lambda x: 1 // (x % 50)).wait_for_completion()
