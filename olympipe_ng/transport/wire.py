@@ -151,7 +151,10 @@ class Channel:
             self.queue(header, segments, fds)
             while self._out:
                 self._write(NOSIGNAL)
-        except BaseException:  # of a signal handler of the user's, who may catch it
+        except BaseException as error:  # of a signal handler of the user's, who may catch it
+            if self.closed and isinstance(error, (OSError, IndexError)):  # another thread has just closed it
+                self._drop_out()
+                return
             if self._out:
                 self._torn()
             raise

@@ -194,6 +194,13 @@ def test_sending_to_a_dead_peer_is_no_error(pair):
     assert left.pending == 0
 
 
+def test_a_message_that_is_on_its_way_when_another_thread_closes_the_channel_is_dropped(pair, monkeypatch):
+    """As one to a dead peer: whoever takes results while another stops the run is to meet its end."""
+    sender, write = pair[0].share(), pair[0]._write
+    monkeypatch.setattr(sender, "_write", lambda flags: (sender.close(), write(flags)))
+    assert not sender.send((1, "two"), [b"three"])
+
+
 def test_a_reset_connection_is_an_end(pair):
     """A peer that closes with our bytes unread resets us: that is an end as well."""
     left, right = pair
