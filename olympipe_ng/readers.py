@@ -12,7 +12,7 @@ Items that were put back come first, and an error that was put back comes after 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, count, islice
 from typing import Any
@@ -183,7 +183,7 @@ class AsyncReader(_AwaitingReader):
             return
         try:
             if isinstance(self._iterator, AsyncGenerator):
-                self._complete(self._iterator.aclose())
+                self._complete(_close(self._iterator))
             self._complete(_finish(self._loop))
         finally:
             self._loop.close()
@@ -204,10 +204,10 @@ class AsyncReader(_AwaitingReader):
                 raise
             raise StopIteration from None
 
-    def _complete(self, awaitable: Any) -> Any:
+    def _complete(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
             self._loop = new_loop()
-        return complete(self._loop, self._loop.create_task(_await(awaitable)))
+        return complete(self._loop, self._loop.create_task(coroutine))
 
 
 class LoopReader(_AwaitingReader):
@@ -215,7 +215,7 @@ class LoopReader(_AwaitingReader):
 
     def close(self) -> None:
         if isinstance(self._iterator, AsyncGenerator) and not self._loop.is_closed():
-            self._complete(self._iterator.aclose())
+            self._complete(_close(self._iterator))
 
     def _draw(self) -> Any:
         if self._interrupted:
@@ -229,13 +229,14 @@ class LoopReader(_AwaitingReader):
                 raise
             raise StopIteration from None
 
-    def _complete(self, awaitable: Any) -> Any:
+    def _complete(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Wait for something on the user's loop, to its very end: what was cancelled may still have a ``finally`` to run."""
-        return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
 
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
+async def _close(generator: AsyncGenerator[Any, Any]) -> None:
+    """Close it, in a coroutine of its own: as a task that is cancelled before it begins, it leaves nothing that was never awaited."""
+    await generator.aclose()
 
 
 async def _finish(loop: Any) -> None:

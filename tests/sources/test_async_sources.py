@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import gc
 import itertools
 import threading
 
@@ -225,3 +226,24 @@ def test_context_variables_are_seen_where_the_reader_runs():
 
     variable.set("given")
     assert read(make_source(source)) == ["given"]
+
+
+def test_a_wait_for_an_item_that_is_cancelled_before_it_begins_leaves_nothing_unawaited(recwarn):
+    """As when the user's loop ends: Python would warn of a coroutine that the user has never heard of."""
+
+    def cancelled_at_once(loop, coroutine, **more):
+        task = asyncio.Task(coroutine, loop=loop, **more)
+        task.cancel()
+        return task
+
+    async def draw():
+        loop = asyncio.get_running_loop()
+        reader = open_source(on_loop(make_source(async_numbers), loop))
+        loop.set_task_factory(cancelled_at_once)
+        with pytest.raises(asyncio.CancelledError):
+            await loop.run_in_executor(None, next, reader)
+        loop.set_task_factory(None)
+
+    asyncio.run(draw())
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
