@@ -117,6 +117,12 @@ class Caller(Sinks):
             self.stop()
             raise
 
+    def step(self) -> None:
+        """Go one step, and show how far it is."""
+        self.engine.wait()
+        if self.progress is not None:
+            self.progress.turn()
+
     def finish(self) -> None:
         """Wait for the end; raise the run's error, once."""
         try:

@@ -4,7 +4,7 @@
                                     └─► CallTeller: function(statistics)
 
 One daemon thread, which an event wakes at the end. The inline engine's scheduler belongs to the thread that turns it and may not be read
-from another: there no thread is made, and ``Turned`` looks at the clock whenever the caller turns the engine.
+from another: there no thread is made, and whoever turns the engine calls ``turn``, which looks at the clock.
 
 Considered and refused: a snapshot that the inline engine copies at every step for another thread to show (it would cost each item, and a
 line that another thread writes would tear the prompt of ``pdb``).
@@ -63,8 +63,6 @@ def make_progress(core: Any, *, stream: TextIO | None = None, clock: Callable[[]
     progress = Progress(core, teller, clock)
     if core.engine.threaded:
         progress.start()
-    else:
-        core.engine = Turned(core.engine, progress)
     return progress
 
 
@@ -165,22 +163,6 @@ class Progress:
                 now, workers = self._clock(), self._teller.shows_workers
                 self._latest = make_statistics(core, records, total=self._total, workers=workers, now=now)
         return self._latest
-
-
-class Turned:
-    """An engine without threads that shows its progress whenever the caller turns it."""
-
-    def __init__(self, engine: Any, progress: Progress) -> None:
-        self._engine = engine
-        self._progress = progress
-
-    def wait(self) -> None:
-        """Go one step."""
-        self._engine.wait()
-        self._progress.turn()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
 
 
 # ---------------------------------------------------------------------------------------------------------------- tellers

@@ -248,10 +248,14 @@ class Sinks:
             sink.taken += frame.hi - frame.lo
         self._tell_taken(sink)
 
+    def step(self) -> None:
+        """Go one step (engines without threads of their own)."""
+        self.engine.wait()
+
     def _until(self, condition: Callable[[], bool], deadline: float | None = None) -> None:
         """Wait until something is so."""
         if not self.engine.threaded:
-            self.turns.until(condition, self.engine.wait, deadline)
+            self.turns.until(condition, self.step, deadline)
             return
         self._stay_at_home()
         with self.changed:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from olympipe_ng import Pipeline
+from olympipe_ng.caller import Caller
 from olympipe_ng.failures import Kind, Note
 from olympipe_ng.options import RunConfig
 from olympipe_ng.plan import make_plan
@@ -73,6 +74,9 @@ class StillRun:
         self.unaccounted = 0
         self.note: Note | None = None
         self.finished = self.stopping = False
+        self.progress: Any = None
+
+    step = Caller.step
 
     def record(self, note: Note) -> None:
         self.failures.append(note)

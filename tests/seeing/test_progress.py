@@ -95,13 +95,14 @@ def turned(stream: io.StringIO, **options: Any) -> tuple[StillRun, Progress]:
     run = still_run(threaded=False, engine="inline", **options)
     progress = make_progress(run, stream=stream, clock=run.clock)
     assert progress is not None
+    run.progress = progress
     return run, progress
 
 
 def turn(run: StillRun, seconds: float, done: int) -> None:
     run.clock.advance(seconds)
     run.engine.records[:] = at(done)
-    run.engine.wait()
+    run.step()
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_a_short_run_shows_nothing() -> None:
     terminal = Terminal()
     run, progress = turned(terminal)
     run.clock.advance(0.5)
-    run.engine.wait()
+    run.step()
     run.finish()
     progress.close()
     assert terminal.getvalue() == ""
@@ -148,7 +149,7 @@ def test_plain_lines_stay() -> None:
     run, progress = turned(stream, progress=True)
     for _ in range(25):
         run.clock.advance(1)
-        run.engine.wait()
+        run.step()
     run.finish()
     progress.close()
     assert "\r" not in stream.getvalue()
@@ -161,11 +162,11 @@ def test_a_function_that_turns_the_engine_is_not_called_from_itself() -> None:
 
     def stop(statistics: Statistics) -> None:
         calls.append(statistics)
-        run.engine.wait()
+        run.step()
 
     run, _ = turned(io.StringIO(), progress=stop)
     run.clock.advance(1)
-    run.engine.wait()
+    run.step()
     assert len(calls) == 1
 
 
@@ -264,7 +265,7 @@ def test_an_engine_that_changes_while_it_is_read_is_read_again_later() -> None:
     def ask() -> None:
         raise RuntimeError("dictionary changed size during iteration")
 
-    run.engine._engine.ask = ask
+    run.engine.ask = ask
     run.clock.advance(1)
     progress.turn()
     assert len(calls.statistics) == 2
