@@ -222,12 +222,12 @@ class Caller(Sinks):
         until = time.monotonic() + SOURCE_SECONDS
         for number, feeder in self.feeders.items():
             if not feeder.join(max(0.0, until - time.monotonic())):
-                _log("source %d %r is stuck in the user's code; its thread was left behind", number, self.nodes[number].label)
+                _log("source %s is stuck in the user's code; its thread was left behind", self.plan.nodes[number].title)
 
     def _say_unread(self) -> None:
         for record in self.final:
             if record.counts.unread:
-                where = f"stage {record.number} {self.nodes[record.number].label!r} ({self.declared(record.number)})"
+                where = f"stage {self.plan.nodes[record.number].title} ({self.declared(record.number)})"
                 self.warn(f"{where}: of its items {record.counts.unread} went to a branch that nobody awaits")
 
     def _say_failures(self) -> None:
@@ -246,7 +246,7 @@ class Caller(Sinks):
             note = note._replace(exception=last.exception, traceback=last.traceback)
         cause = load_exception(note.exception) if note.exception else None
         if not note.declared_at and note.node >= 0:
-            stage = note.stage or f"{note.node} {self.nodes[note.node].label!r}"
+            stage = note.stage or self.plan.nodes[note.node].title
             note = note._replace(stage=stage, declared_at=self.declared(note.node))
         return to_error(note, cause, list(self.errors))
 

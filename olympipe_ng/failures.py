@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from . import errors
 
-__all__ = ["Failure", "Kind", "Note", "RemoteTraceback", "describe_item", "to_error"]
+__all__ = ["Failure", "Kind", "Note", "RemoteTraceback", "describe_item", "goes_on", "is_recorded", "to_error"]
 
 T = TypeVar("T")
 
@@ -69,6 +69,10 @@ class Note(NamedTuple):
     hint: str = ""
     node: int = -1
 
+    def in_words(self) -> Note:
+        """Return it without the exception: of the many that are collected only the texts are kept."""
+        return self._replace(exception=None)
+
     def text(self) -> str:
         """Return the message: *stage 2 'resize' (app.py:41), item 1204 'img/7.jpg': OSError: image file is truncated*."""
         where = f"stage {self.stage}" if self.stage else ""
@@ -83,6 +87,16 @@ class Note(NamedTuple):
         if self.attempts > 1:
             parts[-1] += f" (after {self.attempts} attempts)"
         return ": ".join(parts) + (f"\n{self.hint}" if self.hint else "")
+
+
+def goes_on(on_error: str) -> bool:
+    """Say whether a stage's policy lets the run go on behind an item that could not be handed on or loaded: nothing can replace that."""
+    return on_error in ("skip", "collect")
+
+
+def is_recorded(on_error: str) -> bool:
+    """Say whether such a failure is told of, beside being counted."""
+    return on_error == "collect"
 
 
 class RemoteTraceback(Exception):

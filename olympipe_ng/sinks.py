@@ -20,7 +20,7 @@ from typing import Any
 
 from .engines.contract import Delivered, Engine
 from .errors import PipelineError
-from .failures import Kind, Note
+from .failures import Kind, Note, goes_on, is_recorded
 from .graph import Node
 from .origins import Origin
 from .plan import Plan
@@ -210,14 +210,14 @@ class Sinks:
         node, producer = self.nodes[edge.producer], self.plan.nodes[edge.producer]
         note = Note(
             Kind.SERIALIZATION,
-            f"{producer.number} {producer.label!r}",
+            producer.title,
             node.declared_at,
             origin[0][1] if origin else None,
             summary=f"its result cannot be loaded: {summarise(error)}",
         )
-        if producer.on_error in ("skip", "collect"):
+        if goes_on(producer.on_error):
             self.unloadable += 1
-            if producer.on_error == "collect":
+            if is_recorded(producer.on_error):
                 self.record(note)
             return
         failure = self._error(note)

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .. import deprecated
-    from . import joining
 else:
-    deprecated, joining = lazy("olympipe_ng.deprecated"), lazy("olympipe_ng.building.joining")
+    deprecated = lazy("olympipe_ng.deprecated")
 
 __all__ = ["Building", "T_co", "building"]
 
@@ -53,8 +52,6 @@ class Building(Generic[T_co]):
 
     def _then(self, stage: Stage, *others: Building[Any]) -> Any:
         """Add a stage that reads this pipeline and ``others``: a pipeline, or a tuple of them if more than one stream leaves it."""
-        if others:
-            joining.check_joined(stage.kind, (self, *others))
         node = Node(stage, (self._outlet, *(other._outlet for other in others)), declared_here())
         streams = tuple(type(self)._of(Outlet(node, number), self._config) for number in range(node.outlets))
         return streams if len(streams) > 1 else streams[0]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import SourceConsumed
-from ..failures import Kind, Note, describe_item
+from ..failures import Kind, Note, describe_item, goes_on, is_recorded
 from ..graph import Source
 from ..origins import Origins
 from ..plan import FRAME_ITEMS
@@ -60,9 +60,9 @@ class Feeder:
         self._send = send
         self._warn = warn
         self._catch = catch
-        self._skips = on_error in ("skip", "collect")
+        self._goes_on = goes_on(on_error)
         self._failed_inside = 0  # of ``failed``, what failed in a run inside the source
-        self._collects = on_error == "collect"
+        self._records = is_recorded(on_error)
         self._encoder = codec.encoder()
         self._together = codec.together
         self._waiting: list[Any] = []  # drawn, to be encoded together
@@ -208,9 +208,9 @@ class Feeder:
 
     def _left_out(self, item: Any, error: BaseException) -> bool:
         """Count an item that cannot be encoded, and record it where that is wanted; say whether to go on."""
-        notes = [self._refused(item, error)] if self._collects or not self._skips else []
+        notes = [self._refused(item, error)] if self._records or not self._goes_on else []
         self._ship()
-        if not self._skips:
+        if not self._goes_on:
             self._finish(notes[0])
             return False
         self._drawn += 1

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..callables import names_in
 from ..lazy import Lazy, lazy
-from .importable import Importable, Stock
+from .importable import HEAP_TYPE, Importable, Stock
 from .namespaces import hand_down
 
 __all__ = ["adopt"]
@@ -27,7 +27,6 @@ cloudpickle = lazy("cloudpickle.cloudpickle")
 
 MOST = 10_000  # objects looked at; a graph whose data hide a local class deeper than that gives the class by value, as under spawn
 LEAVES = (int, float, complex, bool, str, bytes, bytearray, range, ModuleType, Lazy, CodeType)
-HEAP_TYPE = 1 << 9  # made by a class statement or its like
 
 
 def adopt(graph: Any, stock: Stock) -> None:

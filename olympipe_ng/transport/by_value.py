@@ -36,7 +36,7 @@ from typing import Any, cast
 from ..lazy import lazy
 from .arrays import reduce_array, reduce_view
 from .definitions import complete_function, reduce_definition
-from .importable import Importable, Stock
+from .importable import HEAP_TYPE, Importable, Stock
 from .namespaces import expect, senders, share
 from .rebuilding import reduce_exception
 from .wrappers import CACHED, reduce_wrapper
@@ -287,7 +287,6 @@ class ByValue:
         return False
 
 
-HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made by a class statement or its like
 _BY_PICKLE = frozenset({type(None), type(Ellipsis), type(NotImplemented)})  # pickle has its own words for these
 
 

@@ -21,8 +21,9 @@ import sys
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-__all__ = ["Importable", "Stock", "take_stock"]
+__all__ = ["HEAP_TYPE", "Importable", "Stock", "take_stock"]
 
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made by a class statement or its like
 ANYWHERE = frozenset(sys.stdlib_module_names) | {"olympipe_ng", "builtins"}
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..callables import check_awaited
-from ..failures import Kind
+from ..failures import Kind, goes_on, is_recorded
 from ..scalars import NUMBERS
 from ..scheduler.messages import Done
 from ..stages.contract import Arity, ItemTransform
@@ -280,10 +280,10 @@ def unloadable(worker: StageWorker, ticket: TicketRun, at: int, error: BaseExcep
     )
     ticket.lose(at)
     ticket.unloaded += 1
-    if producer.on_error not in ("skip", "collect"):
+    if not goes_on(producer.on_error):
         return ticket.done(at, finished=True, note=note)
-    if producer.on_error == "collect":
-        ticket.failures.append(note)
+    if is_recorded(producer.on_error):
+        ticket.failures.append(note.in_words())
     return None
 
 

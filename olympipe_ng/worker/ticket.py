@@ -3,8 +3,9 @@
     for each item:   emit_...(...) or failed(...)           both say what became of it
     now and then:    done(upto) ──► Done                    a prefix: its elders need not wait for the rest
 
-Failures end in one of the stage's policies here, and nowhere else: tried again (by the scheduler, who knows the time), raised, skipped,
-collected, replaced by a function, or handed to the failure branch.
+Failures of items in hand end in one of the stage's policies here: tried again (by the scheduler, who knows the time), raised, skipped,
+collected, replaced by a function, or handed to the failure branch. Of an item that cannot be loaded, or that a source cannot hand on,
+nothing can be tried or replaced: whoever finds that asks ``failures.goes_on``.
 """
 
 from __future__ import annotations
@@ -222,7 +223,7 @@ class TicketRun:
         if policy in ("raise", "call"):
             return self.done(position, finished=True, note=note)
         if policy != "skip":
-            self.failures.append(note._replace(exception=None))  # many are told at once, and only their texts are kept
+            self.failures.append(note.in_words())
         return None
 
     def _replace(self, position: int, item: Any, replacement: Any) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..drop import DROP
 from ..scheduler.messages import Done
 from ..stages.contract import Arity
+from ..transport.packing import MOST
 from .ticket import Catch, TicketRun
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Together", "encodes_one"]
 
-MOST = 64  # results that wait; more keeps later states of re-used objects, less pickles more lists
 
 
 def encodes_one(worker: StageWorker, ticket: TicketRun) -> bool:
