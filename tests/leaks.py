@@ -31,7 +31,7 @@ import psutil
 __all__ = ["Seen", "left_behind", "look"]
 
 SHARED = Path("/dev/shm")
-FOREIGN = ("joblib_memmapping_folder_", "sem.loky-")  # beginnings of names: of joblib, which a peer of the benchmarks may use beside us
+FOREIGN = ("joblib_memmapping_folder_", "sem.loky-", "sem.mp-")  # beginnings of names: of joblib and multiprocessing, which others use
 PATIENCE = 5.0  # seconds for all that is ending to end: more hides nothing, for what does not end is named after it
 
 
