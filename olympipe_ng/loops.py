@@ -1,11 +1,13 @@
-"""Running coroutines to their end from plain code, also where an event loop is running already (a notebook's).
+"""Running coroutines to their end from plain code, also where an event loop is running already (a notebook's); and waiting beside a loop.
 
-Considered and refused: nesting loops (asyncio forbids it, and what patches asyncio for it patches it for everybody).
+Considered and refused: nesting loops (asyncio forbids it, and what patches asyncio for it patches it for everybody); executors (the
+interpreter joins their threads before it stops the run that they wait for, and begins none when its main thread has ended).
 """
 
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,7 +17,7 @@ asyncio = lazy("asyncio")
 timers = lazy("olympipe_ng.timers")
 futures = lazy("concurrent.futures")
 
-__all__ = ["complete", "new_loop", "run"]
+__all__ = ["beside", "complete", "new_loop", "run"]
 
 
 def new_loop() -> Any:
@@ -39,8 +41,27 @@ def _here_or_beside(function: Callable[[Any], Any], awaitable: Any) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return function(awaitable)
-    with futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(contextvars.copy_context().run, function, awaitable).result()
+    future = beside(contextvars.copy_context().run, function, awaitable)
+    try:
+        return future.result()
+    finally:
+        futures.wait([future])
+
+
+def beside(call: Callable[..., Any], *args: Any) -> Any:
+    """Call on a thread of this call's own, for which nobody waits; return the (concurrent) future of what it gives."""
+    future = futures.Future()
+    threading.Thread(target=_fulfil, args=(future, call, args), name="olympipe_ng await", daemon=True).start()
+    return future
+
+
+def _fulfil(future: Any, call: Callable[..., Any], args: Any) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(call(*args))
+        except BaseException as error:  # whoever waits for the future has it
+            future.set_exception(error)
+            del future  # which the error's traceback would hold
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

@@ -16,6 +16,7 @@ from .caller import Caller
 from .errors import GraphError
 from .graph import Outlet
 from .lazy import lazy
+from .loops import beside
 from .options import RunConfig
 from .scheduler import messages as m
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from .statistics import Statistics
 
 asyncio = lazy("asyncio")
-futures = lazy("concurrent.futures")
 _report = lazy("olympipe_ng.report")
 
 __all__ = ["Results", "Run", "RunReport", "aside", "collect", "start_run"]
@@ -243,19 +243,15 @@ def _stop_held() -> None:
 async def aside(wait: Callable[..., Any], *args: Any, through: bool = False) -> Any:
     """Wait on a thread of this call's own: the event loop's executor has few, and what is waited for may need them.
     ``through``: to its end, and be cancelled only then: the loop must live until a run that is stopped has closed an async source there."""
-    executor, cancelled = futures.ThreadPoolExecutor(1, "olympipe_ng await"), None
-    try:
-        future = asyncio.get_running_loop().run_in_executor(executor, wait, *args)
-        while through and not future.done():
-            try:
-                await asyncio.shield(future)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        return await future
-    finally:
-        executor.shutdown(wait=False)
+    future, cancelled = asyncio.wrap_future(beside(wait, *args)), None
+    while through and not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return await future
 
 
 def start_run(sinks: Sequence[Outlet], config: RunConfig, *, discard: Sequence[bool] = (), nested: bool = False) -> Run[Any]:

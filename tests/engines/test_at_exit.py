@@ -96,3 +96,50 @@ def test_what_the_script_holds_beside_the_run_is_finalized_while_there_are_modul
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[0, 1, 2]\nremoved\n", "")
+
+
+LOOPS = """
+import asyncio, os, sys, threading
+from olympipe_ng import Pipeline
+
+came = threading.Event()
+
+async def numbers():
+    try:
+        yield 1
+        await asyncio.sleep({pause})
+        yield 2
+    finally:
+        sys.stdout.write("source closed\\n")
+
+async def read():
+    if {late}:
+        threading.main_thread().join()
+    async for item in Pipeline(numbers, engine={engine!r}{method}).task(abs):
+        sys.stdout.write(f"{{item}}\\n")
+        came.set()
+
+threading.Thread(target=lambda: asyncio.run(read()), daemon={daemon}).start()
+{late} or came.wait()
+"""
+
+
+def run_loops(engine, method, **how):
+    script = LOOPS.format(engine=engine, method=method and f", start_method={method!r}", **how)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
+
+
+@pytest.mark.parametrize(("engine", "method"), WAYS[1:])
+def test_an_interpreter_that_ends_does_not_wait_for_what_an_event_loop_in_a_daemon_thread_awaits(engine, method):
+    """The run is stopped, as one that such a thread iterates without a loop."""
+    done = run_loops(engine, method, pause=1000, late=False, daemon=True)
+    assert done.stdout.splitlines()[0] == "1"
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="the first releases of 3.12 begin no thread when the main one has ended")
+@pytest.mark.parametrize(("engine", "method"), WAYS)
+def test_an_event_loop_whose_thread_outlives_the_main_one_iterates_runs(engine, method):
+    """As the interpreter goes on until such a thread has ended, so do its runs."""
+    done = run_loops(engine, method, pause=0, late=True, daemon=False)
+    assert (sorted(done.stdout.splitlines()), done.returncode) == (["1", "2", "source closed"], 0), done.stderr
