@@ -167,24 +167,43 @@ def test_an_interrupt_does_not_end_an_interpreter_of_ours_that_is_starting():
     assert child.wait(TIMEOUT) == 1  # nobody was there to say what to supervise
 
 
+class TooLate(Exception):
+    """What the handler of a program's alarm raises."""
+
+
+@contextlib.contextmanager
+def late_alarms():
+    """Have an alarm raise ``TooLate``."""
+
+    def late(number, frame):
+        raise TooLate
+
+    before = signal.signal(signal.SIGALRM, late)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_an_interrupt_while_the_supervisor_is_being_born_leaves_no_process(monkeypatch, method, warm):
-    """Ctrl-C comes in as soon as it is, and who it is must be known by then: it is waited for (the leak check sees to that)."""
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGALRM, TooLate)], ids=["Ctrl-C", "alarm"])
+def test_an_interrupt_while_the_supervisor_is_being_born_leaves_no_process(monkeypatch, method, warm, number, error):
+    """It comes in as soon as it is, and who it is must be known by then: it is waited for (the leak check sees to that)."""
 
     def interrupted(begin):
         def begin_and_interrupt(*given, **more):
             born = begin(*given, **more)
             if born:  # in the parent
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
             return born
 
         return begin_and_interrupt
 
-    with keep_warm() if warm else contextlib.nullcontext(), monkeypatch.context() as patch:
+    with keep_warm() if warm else contextlib.nullcontext(), late_alarms(), monkeypatch.context() as patch:
         patch.setattr(children, "_fork_quietly", interrupted(children._fork_quietly))
         patch.setattr(subprocess, "Popen", interrupted(subprocess.Popen))
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(error):
             Pipeline(range(3), start_method=method, progress=False).task(abs).wait_for_result()
 
 

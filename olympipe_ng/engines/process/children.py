@@ -45,6 +45,7 @@ __all__ = [
     "executing",
     "fork_child",
     "fork_grandchildren",
+    "hold_signals",
     "import_for_children",
     "leave",
     "name_process",
@@ -60,7 +61,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 WATCH = 0.5  # seconds between two looks at the parent, where nothing tells of its end; less wakes more, more lets it be outlived
 TURN = 5.0  # seconds for an interpreter to be started, which takes some milliseconds; more holds up a fork for longer where that hangs
 WARNS = sys.version_info >= (3, 12)  # of a fork beside threads
-BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork
+BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork, and whatever a function of Python's handles
 SIGNALS = [int(number) for number in signal.valid_signals()]
 GROUP = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # by timeout, systemd, a closing terminal
 CATCHABLE = {getattr(signal, name) for name in BLOCKED if hasattr(signal, name)}
@@ -106,6 +107,13 @@ def import_for_children(specs: Iterable[StageSpec] = ()) -> None:
     _prctl()
 
 
+def hold_signals() -> set[Any]:
+    """Block what a process may be sent at any moment, and what a function of Python's handles: it may raise, as that of a program's alarm
+    does, and nobody would know of the child. Return what was blocked before."""
+    handled = {number for number in SIGNALS if callable(signal.getsignal(number))}
+    return signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE | handled)
+
+
 def fork_child(
     body: Callable[[], int], keep: Iterable[Any] = (), *, ours: bool = False, born: Callable[[int], object] = lambda pid: None
 ) -> int:
@@ -116,7 +124,7 @@ def fork_child(
     kept = list(keep)
     for channel in kept:
         OPEN.discard(channel)
-    blocked = None if ours else signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
+    blocked = None if ours else hold_signals()
     try:
         pid = _fork_quietly()
         if pid == 0:
@@ -135,7 +143,7 @@ def fork_grandchildren(bodies: Sequence[Callable[[], int]]) -> list[int]:
     Raises ``OSError`` where not all of them could be forked."""
     flush_streams()
     reading, writing = os.pipe()
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
+    blocked = hold_signals()
     try:
         child = _fork_quietly()
         if child == 0:

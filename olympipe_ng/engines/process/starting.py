@@ -34,7 +34,7 @@ from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
-from .children import OPEN, be_mortal_again, die_with_parent, executing, fork_child, name_process, reseed
+from .children import OPEN, be_mortal_again, die_with_parent, executing, fork_child, hold_signals, name_process, reseed
 from .heap import find_malloc
 from .logs import handler_class, is_own_stream, relay
 from .worker import WorkerProcess
@@ -62,6 +62,10 @@ SAFE_POOLS = ("openblas", "libarrow")  # native threads that a fork handler stop
 SAFE_THREADS = ("jemalloc_bg_thd",)  # of Arrow's memory pool
 ENDING = 0.01  # seconds for the kernel to be done with a thread that has ended for Python (that of the run before): it takes 50 us
 LOOKS = 20  # meanwhile, at most: the program may have stopped its clock
+START = (
+    "import signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, {mask}); sys.path[:] = {path!r}; "
+    "from olympipe_ng.engines.process.boot import {role}; {role}({fd})"
+)
 UNSAFE_LIBRARIES = ("libcuda", "libtorch", "libtensorflow", "libgomp", "libiomp", "libgrpc", "libtbb")
 
 
@@ -221,12 +225,12 @@ class SpawnStarter:
 def exec_child(
     role: str, fd: int, path: tuple[str, ...], *, blas_threads: int = 0, born: Callable[[Any], object] = lambda process: None
 ) -> Any:
-    """Start a fresh interpreter that calls ``boot.<role>(fd)``. ``born`` is told the process before Ctrl-C may come in."""
-    code = f"import sys; sys.path[:] = {list(path)!r}; from olympipe_ng.engines.process.boot import {role}; {role}({fd})"
+    """Start a fresh interpreter that calls ``boot.<role>(fd)``. ``born`` is told the process before a signal may come in."""
     flags = subprocess._args_from_interpreter_flags()
-    command = [sys.executable, *flags, "-c", code]
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until ``enter_child``: Ctrl-C is the caller's
+    blocked = hold_signals()
     try:
+        mask = sorted(map(int, {*blocked, signal.SIGINT}))  # that one until ``enter_child``: Ctrl-C is the caller's
+        command = [sys.executable, *flags, "-c", START.format(mask=mask, path=list(path), role=role, fd=fd)]
         with executing():
             process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
         born(process)
