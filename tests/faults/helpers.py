@@ -138,7 +138,7 @@ class Script:
         assert self.process.stdout is not None
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            line = self.process.stdout.readline()
+            line = _read_line(self.process.stdout.fileno())
             self.said += line
             if line.startswith(start):
                 return line[len(start) :].strip()
@@ -166,6 +166,14 @@ class Script:
         late = [f"process {pid} {command_of(pid)}" for pid in gone_within(self.alive(), seconds)]
         shared = [f"/dev/shm/{name}" for name in set(os.listdir("/dev/shm")) - self.shm if "pym-" not in name]
         return late + shared + [str(path) for path in self.temporary.iterdir()]
+
+
+def _read_line(fd: int) -> str:
+    """Read a line, and no more: what a stream of Python's has read beyond it, ``communicate`` does not see."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(fd, 1)):
+        line += byte
+    return line.decode()
 
 
 def command_of(pid: int) -> str:
