@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from olympipe_ng import Pipeline, StageError
-from tests.engines.kinds import METHODS, in_processes
+from tests.engines.kinds import METHODS, everywhere, in_processes
 
 SCRIPT = Path(__file__).with_name("main_script.py")
 ROOT = Path(__file__).parents[2]
@@ -282,3 +284,25 @@ def test_in_a_notebook(tmp_path, monkeypatch):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(textwrap.dedent(cell)) for cell in CELLS])
     asyncio.run(nbclient.NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3").async_execute())
     assert all(cell.execution_count for cell in notebook.cells)
+
+
+def kill_at_world(word):
+    if word == "world":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return word
+
+
+@everywhere
+def test_in_a_test_of_the_program_that_puts_another_open_in_the_place_of_pythons(where, monkeypatch):
+    """What is opened there is for the program alone, which counts it; what we read of the system we read all the same."""
+    opened = mock.mock_open(read_data="hello world")
+    monkeypatch.setattr("builtins.open", opened)
+
+    def read():
+        with open("words") as file:
+            return file.read().split()
+
+    words = Pipeline(read, **where, on_error="skip", progress=False)
+    deadly = where["engine"] == "process"
+    assert words.task(kill_at_world if deadly else str, count="auto").wait_for_result() == ["hello", "world"][: 2 - deadly]
+    opened.assert_called_once_with("words")

@@ -12,14 +12,15 @@ from tests.faults.helpers import ROOT, Script
 METHODS = ["auto", "fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
 
 NO_PROC = """
-import builtins, errno, os
+import builtins, errno, io, os
 def without(call):
     def refused(path, *more, **options):
         if isinstance(path, str) and path.startswith("/proc"):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return call(path, *more, **options)
     return refused
-builtins.open, os.listdir, os.stat = without(open), without(os.listdir), without(os.stat)
+builtins.open, io.FileIO = without(open), without(io.FileIO)
+os.listdir, os.stat = without(os.listdir), without(os.stat)
 """
 
 
@@ -68,13 +69,14 @@ def test_without_proc_everything_works(tmp_path, method):
 
 
 NO_CHILDREN = """
-import builtins, errno, os
-whole = open
-def opened(path, *more, **options):
-    if isinstance(path, str) and path.endswith("/children"):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-    return whole(path, *more, **options)
-builtins.open = opened
+import builtins, errno, io, os
+def without(whole):
+    def opened(path, *more, **options):
+        if isinstance(path, str) and path.endswith("/children"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return whole(path, *more, **options)
+    return opened
+builtins.open, io.FileIO = without(open), without(io.FileIO)
 """
 
 LEAVERS = """

@@ -11,6 +11,7 @@ import errno
 import faulthandler
 import gc
 import importlib
+import io
 import os
 import random
 import select
@@ -154,8 +155,8 @@ def fork_grandchildren(bodies: Sequence[Callable[[], int]]) -> list[int]:
     finally:
         os.close(writing)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    with open(reading, "rb") as answers:
-        pids = [pid for (pid,) in PID.iter_unpack(answers.read())]
+    with io.FileIO(reading) as answers:
+        pids = [pid for (pid,) in PID.iter_unpack(answers.readall())]
     wait_for(child)  # unless the user's modules ignore SIGCHLD, or wait for whoever ends
     if len(pids) < len(bodies):
         for pid in pids:  # they wait to be told to begin, and nobody knows them

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -91,8 +92,8 @@ def kill_orphans(keep: Collection[int] = ()) -> None:
 def _children() -> list[int]:
     """Return our children, adopted ones too: none are but on Linux, where a kernel may keep no list of them."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
+        with io.FileIO(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(word) for word in file.readall().split()]
     except OSError:
         return [child.pid for child in _asked_for()] if sys.platform == "linux" else []
 
