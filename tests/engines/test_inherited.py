@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -137,3 +138,14 @@ def sockets_of_a_program(x):
 def test_a_program_that_a_task_starts_has_no_socket_of_the_worker(where):
     """As by os.system: it may outlive the worker, whose end would be heard of as late as its own."""
     assert Pipeline(range(1), **where).task(sockets_of_a_program).wait_for_result() == [[]]
+
+
+@in_processes
+def test_signals_that_the_caller_blocks_reach_what_its_tasks_start(where):
+    """A program that waits for them by ``sigwait`` blocks them; a task that terminates what it has started must not wait for ever."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        [blocked] = Pipeline([()], **where).task(lambda none: signal.pthread_sigmask(signal.SIG_BLOCK, none)).wait_for_result()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert not {signal.SIGTERM, signal.SIGINT} & blocked

@@ -38,6 +38,7 @@ psutil = lazy("psutil")
 resource = lazy("resource")
 
 __all__ = [
+    "CATCHABLE",
     "OPEN",
     "be_mortal_again",
     "be_supervisor",
@@ -65,7 +66,7 @@ WARNS = sys.version_info >= (3, 12)  # of a fork beside threads
 BLOCKED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")  # over a fork, and whatever a function of Python's handles
 SIGNALS = [int(number) for number in signal.valid_signals()]
 GROUP = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # by timeout, systemd, a closing terminal
-CATCHABLE = {getattr(signal, name) for name in BLOCKED if hasattr(signal, name)}
+CATCHABLE = {getattr(signal, name) for name in BLOCKED if hasattr(signal, name)}  # what no process of ours blocks, though its caller does
 
 OPEN: weakref.WeakSet[Any] = weakref.WeakSet()
 """Channels of this process's runs: closed in every child that is forked, by us or by the user."""

@@ -34,7 +34,7 @@ from ...worker import StageSpec
 from ...worker.notes import shortened_traceback, summarise
 from . import protocol as p
 from .blas import cap_threads, environment, threads_of_stage
-from .children import OPEN, be_mortal_again, die_with_parent, executing, fork_child, hold_signals, name_process, reseed
+from .children import CATCHABLE, OPEN, be_mortal_again, die_with_parent, executing, fork_child, hold_signals, name_process, reseed
 from .heap import find_malloc
 from .logs import handler_class, is_own_stream, relay
 from .worker import WorkerProcess
@@ -229,7 +229,7 @@ def exec_child(
     flags = subprocess._args_from_interpreter_flags()
     blocked = hold_signals()
     try:
-        mask = sorted(map(int, {*blocked, signal.SIGINT}))  # that one until ``enter_child``: Ctrl-C is the caller's
+        mask = sorted(map(int, {*blocked - CATCHABLE, signal.SIGINT}))  # that one until ``enter_child``: Ctrl-C is the caller's
         command = [sys.executable, *flags, "-c", START.format(mask=mask, path=list(path), role=role, fd=fd)]
         with executing():
             process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, env=environment(blas_threads))
