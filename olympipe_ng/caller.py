@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from . import screen
+from .current import WORKER
 from .engines.contract import Delivered, Engine, Job, in_caller
 from .engines.feeding import Feeder, FeederHere, FeederThread
 from .errors import GraphError, PipelineError
@@ -81,6 +82,7 @@ class Caller(Sinks):
         self.note: Note | None = None
         self.finished = False
         self.stopping = False
+        self.halted = False  # the interpreter ended before the run did
         self.hurried = False  # the stop was interrupted
         self.raised = False
         self.left: list[str] = []
@@ -152,6 +154,17 @@ class Caller(Sinks):
             self.engine.close(0.0)
             raise
         self._clean_up()
+
+    def halt(self) -> None:
+        """Begin the end because the interpreter does."""
+        self.halted = not self.finished
+        self.abandon()
+
+    def stand_still(self) -> None:
+        """Let a daemon thread go no further behind a run that was halted: it is about to be stopped itself, as daemons are, and must not
+        take what has come for all that there is. A stage's thread may go on, for its own run waits for it."""
+        if self.halted and threading.current_thread().daemon and WORKER.get(None) is None:
+            threading.Event().wait()
 
     def interrupt(self) -> None:
         """Begin the end, from any thread, and wait for nothing: whoever takes the items sees it through."""

@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from . import errors
 
-__all__ = ["Failure", "Kind", "Note", "RemoteTraceback", "describe_item", "goes_on", "is_recorded", "to_error"]
+__all__ = ["Failure", "Kind", "Note", "RemoteTraceback", "carry", "describe_item", "goes_on", "is_recorded", "to_error"]
 
 T = TypeVar("T")
 
@@ -132,11 +132,6 @@ class Failure(Generic[T]):
     attempts: int = 1
     emitted: int = 0
 
-    def carried_by(self, exception: bytes | None) -> Failure[T]:
-        """Travel with the exception as these bytes: they are known to load, which its own pickling is not."""
-        object.__setattr__(self, "_carried", exception)
-        return self
-
     def __reduce__(self) -> Any:
         values = (self.item, self.index, self.stage, self.exception, self.traceback, self.attempts, self.emitted)
         carried = getattr(self, "_carried", None)
@@ -145,9 +140,15 @@ class Failure(Generic[T]):
         return _rebuild, (type(self), carried, *values[:3], *values[4:])
 
 
+def carry(failure: Failure[T], exception: bytes | None) -> Failure[T]:
+    """Have a failure travel with its exception as these bytes: they are known to load, which its own pickling is not."""
+    object.__setattr__(failure, "_carried", exception)
+    return failure
+
+
 def _rebuild(kind: Any, carried: bytes, item: Any, index: int | None, stage: str, traceback: str, attempts: int, emitted: int) -> Any:
     exception = pickle.loads(carried)
-    return kind(item, index, stage, exception, traceback, attempts, emitted).carried_by(carried)
+    return carry(kind(item, index, stage, exception, traceback, attempts, emitted), carried)
 
 
 def describe_item(item: Any) -> str:

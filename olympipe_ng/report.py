@@ -22,7 +22,7 @@ from .statistics import FailureGroup, StageStatistics, Statistics
 html = lazy("html")
 json = lazy("json")
 
-__all__ = ["Bottleneck", "RunReport", "make_report"]
+__all__ = ["Bottleneck", "RunReport"]
 
 BUSY = 50.0  # percent; a stage that is busy less cannot be what the others wait for
 TELLING = 1.0  # seconds; in a shorter run the start of workers hides how busy they were
@@ -49,7 +49,7 @@ class Bottleneck(NamedTuple):
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did, stage by stage: print it.
+    """What a run did, or has done so far, stage by stage: print it.
 
     >>> from olympipe_ng import Pipeline
     >>> report = Pipeline(range(4), engine="inline").filter(lambda x: x % 2).wait_for_result().report
@@ -124,11 +124,6 @@ class RunReport:
         head, *rows = _cells(self.stages)
         below = "\n\n".join("\n".join(lines) for lines in self._below() if lines)
         return f"<p>{html.escape(_headline(self.statistics))}</p>{_html_table(head, rows)}<pre>{html.escape(below)}</pre>"
-
-
-def make_report(statistics: Statistics) -> RunReport:
-    """Make the report of a run, or of a run so far."""
-    return RunReport(statistics)
 
 
 def _described(value: Any) -> Any:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import atexit
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
@@ -67,7 +68,8 @@ class Run(Generic[T]):
         self._outlets = list(sinks)
         self._finalizer = weakref.finalize(self, Caller.abandon, self._core)
         self._finalizer.atexit = False  # there is time then to stop it in order
-        _held.add(self)
+        with _holding:
+            _held.add(self)
         self._core.start()
 
     # ------------------------------------------------------------------------------------------------------------ items
@@ -118,6 +120,7 @@ class Run(Generic[T]):
             core.stop()
             raise
         core.end_of_sink(k)
+        core.stand_still()
 
     async def asink(self, k: int) -> AsyncIterator[Any]:
         """Iterate without blocking the event loop; whoever leaves the iteration early stops the run, on another thread."""
@@ -128,6 +131,7 @@ class Run(Generic[T]):
             for item in core.items(k, frame):
                 yield item
         await aside(core.end_of_sink, k)
+        core.stand_still()
 
     # ------------------------------------------------------------------------------------------------------- the whole
 
@@ -149,6 +153,7 @@ class Run(Generic[T]):
         """See the run through; nobody has asked for a report."""
         self._core.throw_away_others()
         self._core.finish()
+        self._core.stand_still()
 
     def stop(self) -> None:
         """Drop what is in flight and end; return when everything is gone.
@@ -217,7 +222,7 @@ class Run(Generic[T]):
         >>> with Pipeline(range(3), engine="inline").task(abs).start() as run:
         ...     report = run.report()
         """
-        return cast("RunReport", _report.make_report(self._core.statistics()))
+        return cast("RunReport", _report.RunReport(self._core.statistics()))
 
     def __enter__(self) -> Run[T]:
         return self
@@ -227,14 +232,16 @@ class Run(Generic[T]):
 
 
 _held: weakref.WeakSet[Run[Any]] = weakref.WeakSet()
+_holding = threading.RLock()  # a daemon thread may begin a run as the interpreter ends
 
 
 @atexit.register
 def _stop_held() -> None:
     """Stop what is held as the interpreter ends, as leaving ``with`` does: sources run their ``finally``, stages their ``close_method``."""
-    held = list(_held)
+    with _holding:
+        held = list(_held)
     for run in held:
-        run._core.abandon()  # all at once; only then wait for each
+        run._core.halt()  # all at once; only then wait for each
     for run in held:
         run._core.stop()
         run._finalizer.detach()  # it would keep what stands in ``__main__`` until modules are gone that a __del__ needs
@@ -270,6 +277,7 @@ def collect(run: Run[Any]) -> list[Results[Any]]:
         k, frame = ready
         core.take_all(k, frame, lists[k])
     core.finish()
+    core.stand_still()
     report = run.report()
     return [Results(items, report=report, errors=core.errors) for items in lists]
 

@@ -184,7 +184,7 @@ def make_statistics(
         failed=core.unaccounted + sum(stage.failed for stage in stages),
         failures=_groups(list(core.failures)),
         errors=tuple(core.errors),
-        warnings=tuple(getattr(core, "warnings", ())),
+        warnings=tuple(core.warnings),
         error=core.note.text() if core.note is not None else "",
         finished=core.finished,
         engine=core.config.engine,

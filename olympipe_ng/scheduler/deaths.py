@@ -21,7 +21,7 @@ from ..failures import Kind
 from .ending import cancel_items, drop_input, fail_node, fail_run, start_worker, unreserve, withhold
 from .messages import Counts, Warn, WorkerDied
 from .node import JUDGE_DEATHS, Node, Ticket, TicketState, Worker, WorkerStatus
-from .settling import backoff, commit, settled_before, split
+from .settling import backoff, close_ticket, commit, settled_before, split
 from .state import State
 
 __all__ = ["worker_died"]
@@ -90,10 +90,7 @@ def _fail_ticket(state: State, node: Node, ticket: Ticket, note: Any) -> None:
     ticket.error = note
     ticket.mark = settled_before(ticket)
     cancel_items(state, node, ticket.items)
-    ticket.hi = ticket.upto
-    unreserve(state, node, ticket, ticket.reserved)
-    ticket.state = TicketState.DONE
-    drop_input(state, ticket)
+    close_ticket(state, node, ticket)
 
 
 # ------------------------------------------------------------------------------------------------------------ who was in hand

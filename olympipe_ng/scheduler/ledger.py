@@ -26,12 +26,12 @@ __all__ = ["Account", "Ledger"]
 class Account:
     """What workers said of one node."""
 
-    __slots__ = ("busy", "charged", "counts", "moving", "outputs", "retried", "settled", "slowest", "taken")
+    __slots__ = ("busy", "charged", "counts", "items_done", "moving", "outputs", "slowest", "taken")
 
     def __init__(self) -> None:
         self.counts = Counts()
         self.charged = 0  # failures that ``max_failures`` is about: of its own doing, wherever they were met
-        self.settled = 0  # items, by the scheduler's own positions
+        self.items_done = 0  # by the scheduler's own positions
         self.outputs = 0
         self.taken = 0  # by a sink's consumer
         self.busy = 0.0

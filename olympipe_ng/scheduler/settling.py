@@ -13,7 +13,7 @@ from .messages import Done, Frame, Record, SourceFailed, SourceFrame, Took
 from .node import Node, Ticket, TicketState
 from .state import State
 
-__all__ = ["backoff", "commit", "done", "put_marks", "settled_before", "source_failed", "source_frame", "split", "took"]
+__all__ = ["backoff", "close_ticket", "commit", "done", "put_marks", "settled_before", "source_failed", "source_frame", "split", "took"]
 
 DOUBLINGS = 1000  # of a pause: more than any ``max_backoff`` lasts, and what a float can hold
 
@@ -109,7 +109,7 @@ def _forget(state: State, ticket: Ticket, event: Done) -> None:
 def _settle(state: State, node: Node, ticket: Ticket, event: Done) -> None:
     account = state.ledger[node.number]
     account.add(event.counts)
-    account.settled += event.upto - ticket.upto
+    account.items_done += event.upto - ticket.upto
     account.busy += event.busy
     account.moving += event.moving
     account.slowest = max(account.slowest, event.slowest)
@@ -163,6 +163,11 @@ def _finish(state: State, node: Node, ticket: Ticket, event: Done) -> None:
         split(state, node, ticket, rest, ticket.hi)
     elif node.plan.tells_settled:
         ticket.mark = node.settled
+    close_ticket(state, node, ticket)
+
+
+def close_ticket(state: State, node: Node, ticket: Ticket) -> None:
+    """Let go of what a ticket held: nobody works on it any more."""
     ticket.hi = ticket.upto
     unreserve(state, node, ticket, ticket.reserved)
     ticket.state = TicketState.DONE
@@ -207,8 +212,8 @@ def _learn(state: State, node: Node, ticket: Ticket, event: Done) -> None:
             for edge in state.outputs(node):
                 edge.untried = 0  # even if nothing came: a filter may drop nearly everything
         account = state.ledger[node.number]
-        if node.plan.many and account.settled:
-            node.fanout = max(1.0, account.outputs / account.settled)
+        if node.plan.many and account.items_done:
+            node.fanout = max(1.0, account.outputs / account.items_done)
         changed = node.learn(items, ticket.spent)
         ticket.spent = 0.0
         if changed:

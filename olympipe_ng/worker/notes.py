@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import StreamTimeout
-from ..failures import Failure, Kind, Note, to_error
+from ..failures import Failure, Kind, Note, carry, to_error
 from .spec import Codec, StageSpec
 
 __all__ = ["failure_without_exception", "failure_without_objects", "make_note", "shortened_traceback", "summarise"]
@@ -22,12 +22,12 @@ TRACEBACK_LENGTH = 65_536  # characters; beyond it head and tail are kept, for t
 def failure_without_exception(failure: Failure[Any], note: Note) -> Failure[Any]:
     """Let an error of ours stand for an exception that cannot cross."""
     exception = failure.exception if note.exception is not None else to_error(note, None, [])
-    return replace(failure, exception=exception).carried_by(note.exception)
+    return carry(replace(failure, exception=exception), note.exception)
 
 
 def failure_without_objects(failure: Failure[Any], note: Note) -> Failure[Any]:
     """Give the text of an item that cannot cross either."""
-    return replace(failure_without_exception(failure, note), item=note.item_repr).carried_by(note.exception)
+    return carry(replace(failure_without_exception(failure, note), item=note.item_repr), note.exception)
 
 
 def make_note(

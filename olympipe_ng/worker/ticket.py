@@ -77,7 +77,6 @@ class TicketRun:
         "flushed",
         "fresh",
         "lined",
-        "mark",
         "outputs",
         "position",
         "ship_seconds",
@@ -93,6 +92,7 @@ class TicketRun:
         "unread",
         "used",
         "waited",
+        "word_base",
     )
 
     def __init__(
@@ -126,12 +126,12 @@ class TicketRun:
         self.ship_seconds = seconds if dispatch.hurry else max(seconds, CALM_SECONDS)
         self.began = self.shipped = time.perf_counter()
         self.slots = hands.slots
-        self.slot, self.mark = hands.take_up(dispatch.ticket)
+        self.slot, self.word_base = hands.take_up(dispatch.ticket)
         self.hold(dispatch.lo)
 
     def hold(self, position: int, count: int = 1) -> None:
         """Say what this lane is at from now on, for whoever must know when it cannot be asked: one of ``count`` items."""
-        self.slots[self.slot] = word(self.mark, position, count)
+        self.slots[self.slot] = word(self.word_base, position, count)
 
     # ------------------------------------------------------------------------------------------------------------ success
 

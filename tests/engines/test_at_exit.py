@@ -137,6 +137,49 @@ def test_an_interpreter_that_ends_does_not_wait_for_what_an_event_loop_in_a_daem
     assert done.returncode == 0
 
 
+DAEMON = """
+import asyncio, atexit, itertools, sys, threading
+came, through = threading.Event(), threading.Event()
+atexit.register(lambda: through.wait(0.3))  # before ours, so called after it: the thread would have been through in no time
+from olympipe_ng import Pipeline
+
+def numbers():
+    for number in itertools.count():
+        if number > 2:
+            came.set()
+        yield number
+
+endless = Pipeline(numbers, engine={engine!r}{method}).task(abs)
+
+async def iterate():
+    async for item in endless:
+        pass
+
+def work():
+    {work}
+    sys.stdout.write("that was all\\n")
+    through.set()
+
+threading.Thread(target=work, daemon=True).start()
+came.wait()
+"""
+WORK = {
+    "for": "for item in endless: pass",
+    "wait_for_result": "endless.wait_for_result()",
+    "async for": "asyncio.run(iterate())",
+    "wait": "endless.start().wait()",
+}
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+@pytest.mark.parametrize(("engine", "method"), WAYS[:3])
+def test_a_daemon_thread_whose_run_the_interpreters_end_cuts_short_does_not_go_on_as_if_it_were_complete(engine, method, work):
+    """It stands still as all daemons then do: what it had was not all."""
+    script = DAEMON.format(engine=engine, method=method and f", start_method={method!r}", work=work)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 @pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="the first releases of 3.12 begin no thread when the main one has ended")
 @pytest.mark.parametrize(("engine", "method"), WAYS)
 def test_an_event_loop_whose_thread_outlives_the_main_one_iterates_runs(engine, method):

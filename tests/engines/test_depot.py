@@ -127,14 +127,25 @@ def test_who_reads_one_pipeline_tells_of_an_item_only_when_what_another_reader_t
 
 def overtaken_by(other, memory):
     """Have another thread come along while it is told what was lent; return what is said, in order."""
-    lent, said = [[BufferRef(CALLER, 0, 0, 9)], [], []], []
+    lent, said, lock = [[BufferRef(CALLER, 0, 0, 9)], [], []], [], memory._telling
+    waits = threading.Event()
+
+    class Watched:
+        def __enter__(self):
+            if threading.current_thread() is other:
+                waits.set()
+            lock.acquire()
+
+        def __exit__(self, *error):
+            lock.release()
 
     def send(header, *more):
         if header[0] == p.LENT:
             other.start()
-            other.join(0.2)  # it would be through in no time
+            assert waits.wait(20)
         said.append(header[0])
 
+    memory._telling = Watched()
     memory._send = send
     memory._reader.take_lent = lambda: lent.pop(0)
     return said

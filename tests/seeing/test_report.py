@@ -9,7 +9,6 @@ import pytest
 
 from olympipe_ng import Pipeline, RunReport
 from olympipe_ng.failures import Note
-from olympipe_ng.report import make_report
 from olympipe_ng.scheduler.messages import Counts
 from tests.seeing.hand_made import StillRun, failure, load, record, resize
 
@@ -31,7 +30,7 @@ def photographs(**options: Any) -> StillRun:
 
 def report(run: StillRun, *, cores: int = 8) -> RunReport:
     statistics = run.statistics()._replace(cores=cores)  # those of the machine would decide the hint
-    return make_report(statistics)
+    return RunReport(statistics)
 
 
 def text(run: StillRun) -> str:
