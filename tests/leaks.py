@@ -126,13 +126,13 @@ def _is_this_users(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_foreign(path: str) -> bool:
-    """Say whether an entry of shared memory is another program's: gone by now, or held by processes of other sessions only."""
+    """Say whether an entry of shared memory is another program's: held by processes of other sessions only, or gone when all were asked."""
     if not path.startswith(f"{SHARED}{os.sep}"):
         return False
-    if not os.path.lexists(path):
-        return True
     holders = [process.pid for process in psutil.process_iter() if _holds(process.pid, path)]
-    return bool(holders) and not any(_is_of_this_session(pid) for pid in holders)
+    if holders:
+        return not any(_is_of_this_session(pid) for pid in holders)
+    return not os.path.lexists(path)
 
 
 def _holds(pid: int, path: str) -> bool:
