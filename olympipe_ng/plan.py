@@ -51,7 +51,7 @@ class EdgePlan(NamedTuple):
     port: int
     queue_size: int | None = None
     queue_bytes: int = EDGE_BYTES
-    marked: bool = False  # a rejoin stands somewhere behind: tell it what is settled, even when nothing comes out
+    watermarked: bool = False  # a rejoin stands somewhere behind: tell it what is settled, even when nothing comes out
 
 
 class NodePlan(NamedTuple):
@@ -72,9 +72,9 @@ class NodePlan(NamedTuple):
     renews: bool = False  # its worker's death costs an instance of the user's
     discard: bool = False  # a sink whose items nobody wants
     abreast: bool = False  # ports are read side by side: one that fails behind the end of another is not missed
-    wants_marks: bool = False
-    tells_settled: bool = False  # a stream transform that holds back what came before a mark, and says how far all is settled behind it
-    passes_marks: bool = False  # a stream transform behind which all is settled that is settled before it
+    wants_watermarks: bool = False
+    tells_settled: bool = False  # a stream transform that holds back what came before a watermark, and says what is settled behind it
+    passes_watermarks: bool = False  # a stream transform behind which all is settled that is settled before it
     excuses_setup: bool = False  # no time counts for a stream transform while a stage before it is being set up
     ascends: bool = False  # its outputs come in the order of their origins, no two with the same: each settles what is below it
     retries: int = 0
@@ -180,8 +180,8 @@ def _join(nodes: Sequence[Node], sinks: Sequence[Outlet], config: RunConfig, run
     for k, outlet in enumerate(sinks):
         edges.append(EdgePlan(len(edges), numbers[id(outlet.node)], outlet.number, len(nodes) + k, 0, _bound(outlet.node, config)))
     share = max(1, min(EDGE_BYTES, run_bytes // max(1, len(edges))))
-    marked = _marked(nodes, edges)
-    return [edge._replace(queue_bytes=share, marked=edge.number in marked) for edge in edges]
+    watermarked = _watermarked(nodes, edges)
+    return [edge._replace(queue_bytes=share, watermarked=edge.number in watermarked) for edge in edges]
 
 
 def _bound(producer: Node, config: RunConfig) -> int | None:
@@ -195,15 +195,15 @@ def _default_bytes() -> int:
     return QUEUE_BYTES if limit is None else min(QUEUE_BYTES, limit // 8)
 
 
-def _marked(nodes: Sequence[Node], edges: Sequence[EdgePlan]) -> set[int]:
-    """Find the edges from which a stage that wants marks can be reached."""
-    wanting = {number for number, node in enumerate(nodes) if isinstance(node.stage, Stage) and node.stage.wants_marks}
-    marked: set[int] = set()
+def _watermarked(nodes: Sequence[Node], edges: Sequence[EdgePlan]) -> set[int]:
+    """Find the edges from which a stage that wants watermarks can be reached."""
+    wanting = {number for number, node in enumerate(nodes) if isinstance(node.stage, Stage) and node.stage.wants_watermarks}
+    watermarked: set[int] = set()
     for edge in sorted(edges, key=lambda edge: edge.consumer, reverse=True):  # consumers stand behind their producers
         if edge.consumer in wanting:
-            marked.add(edge.number)
+            watermarked.add(edge.number)
             wanting.add(edge.producer)
-    return marked
+    return watermarked
 
 
 def _ascending(nodes: Sequence[Node]) -> set[int]:
@@ -257,9 +257,9 @@ def _node_plan(number: int, node: Node, edges: Sequence[EdgePlan], config: RunCo
         stateful=stage.stateful,
         renews=stage.renews,
         abreast=stage.abreast,
-        wants_marks=stage.wants_marks,
+        wants_watermarks=stage.wants_watermarks,
         tells_settled=stage.tells_settled,
-        passes_marks=stage.passes_marks,
+        passes_watermarks=stage.passes_watermarks,
         excuses_setup=stage.excuses_setup,
         retries=config.retries if own.retries is None else own.retries,
         backoff=own.backoff,

@@ -76,7 +76,7 @@ def test_they_are_equal_as_their_lists_are(these: list[Origin], those: list[Orig
 
 @given(origins)
 def test_the_last_ends_where_its_highest_span_does(items: list[Origin]) -> None:
-    """A mark may follow it; what came of no item is no mark."""
+    """A watermark may follow it; what came of no item is no watermark."""
     assert Origins.of(items).last() == (max((stop for _, _, stop in items[-1]), default=0) if items else 0)
 
 

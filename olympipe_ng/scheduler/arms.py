@@ -1,7 +1,7 @@
 """Which error ends a stream: of its ports that have failed, the one whose item is the first in order, once nothing before it can come.
 
     zip       a row lacks a port that has failed; another port of the same source may be over before that row
-    rejoin    a port has failed at a mark; below it another arm still has items, of which rows are made, and which may fail themselves
+    rejoin    a port has failed at a watermark; below it another arm still has items, of which rows are made, and which may fail themselves
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def failed_port(state: State, node: Node) -> int | None:
     failed = [port for port in node.ready if _has_failed(state, node, port)]
     if not failed or _is_due(state, node):
         return None
-    first = min(failed, key=node.marks.__getitem__)
+    first = min(failed, key=node.watermarks.__getitem__)
     return None if _may_end_before(state, node, first) or _may_come_before(state, node, first) else first
 
 
@@ -42,7 +42,7 @@ def _may_end_before(state: State, node: Node, failed: int) -> bool:
 
 def _may_come_before(state: State, node: Node, failed: int) -> bool:
     """Say whether another arm, which is asked and will tell, has not settled yet what comes before the item that failed."""
-    if not node.plan.wants_marks:
+    if not node.plan.wants_watermarks:
         return False
-    behind = [port for port in node.ready if node.marks[port] < node.marks[failed]]
+    behind = [port for port in node.ready if node.watermarks[port] < node.watermarks[failed]]
     return any(port not in node.ends_told and not _has_failed(state, node, port) for port in behind)

@@ -26,7 +26,7 @@ def deal(state: State, node: Node) -> bool:
         ticket = (_next_queued(state, node) if node.queued_tickets else None) or _next_new(state, node)
         if ticket is None:
             break
-        if ticket.state is TicketState.DONE:  # a mark
+        if ticket.state is TicketState.DONE:  # a watermark
             passed = True
         else:
             _dispatch(state, node, ticket)
@@ -77,7 +77,7 @@ def _next_new(state: State, node: Node) -> Ticket | None:
 def _items_ticket(state: State, node: Node, worker: Worker) -> Ticket | None:
     edge = state.edges[node.plan.inputs[0]]
     if edge.queue[0].frame is None:
-        return _passing_mark(state, node, edge.queue.popleft().mark)
+        return _passing_watermark(state, node, edge.queue.popleft().watermark)
     room = _spare_room(state, node)
     if room <= 0:
         return None
@@ -95,10 +95,10 @@ def _can_wait(state: State, node: Node, worker: Worker, room: int) -> bool:
     return len(worker.tickets) >= node.plan.lanes and 2 * room < min((edge.fits for edge in state.outputs(node)), default=0)
 
 
-def _passing_mark(state: State, node: Node, mark: int) -> Ticket:
-    """Let a mark go through a stage in its place among the items, without a worker."""
-    ticket = Ticket(state.number(), Verb.MARK, 0, None, 0, 0)
-    ticket.mark = mark
+def _passing_watermark(state: State, node: Node, watermark: int) -> Ticket:
+    """Let a watermark go through a stage in its place among the items, without a worker."""
+    ticket = Ticket(state.number(), Verb.WATERMARK, 0, None, 0, 0)
+    ticket.watermark = watermark
     ticket.state = TicketState.DONE
     state.touch(node)  # to commit it
     return ticket
@@ -128,14 +128,14 @@ def _port_ticket(state: State, node: Node, port: int) -> Ticket | None:
     if not edge.queue:
         return None
     if edge.queue[0].frame is None:
-        mark = edge.queue.popleft().mark
-        if node.plan.passes_marks:
-            return _passing_mark(state, node, mark)
+        watermark = edge.queue.popleft().watermark
+        if node.plan.passes_watermarks:
+            return _passing_watermark(state, node, watermark)
         if not node.plan.tells_settled:
             state.touch(node)  # a stream transform may hold items back: what is settled before it is not settled behind it
             return None
-        ticket = _verb(state, Verb.MARK, port)
-        ticket.mark = node.marks[port] = mark
+        ticket = _verb(state, Verb.WATERMARK, port)
+        ticket.watermark = node.watermarks[port] = watermark
         return ticket
     return _cut(state, node, port, _stream_size(state, node))
 
@@ -244,7 +244,7 @@ def _order(state: State, node: Node, worker: Worker, ticket: Ticket) -> Dispatch
         attempt=ticket.attempt,
         patience=node.patience(ticket.items) if shared and ticket.items > 1 else 0.0,
         hurry=node.plan.many or (ticket.items > 1 and any(_starves(state, edge) for edge in state.outputs(node))),
-        mark=ticket.mark,
+        watermark=ticket.watermark,
         note=ticket.judge,
         emitted=ticket.emitted,
     )

@@ -88,7 +88,7 @@ def _replace(state: State, worker: Worker, event: WorkerDied) -> None:
 def _fail_ticket(state: State, node: Node, ticket: Ticket, note: Any) -> None:
     """End a ticket whose worker held the stream's state: nothing can repeat it."""
     ticket.error = note
-    ticket.mark = settled_before(ticket)
+    ticket.watermark = settled_before(ticket)
     cancel_items(state, node, ticket.items)
     close_ticket(state, node, ticket)
 

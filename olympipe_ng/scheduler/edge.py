@@ -22,15 +22,15 @@ EASE = 0.3  # weight of a new measurement; more follows faster, less is steadier
 
 
 class Chunk:
-    """A range of a frame that waits on an edge; without a frame: a mark (everything below it is settled)."""
+    """A range of a frame that waits on an edge; without a frame: a watermark (everything below it is settled)."""
 
-    __slots__ = ("frame", "hi", "lo", "mark", "spilled")
+    __slots__ = ("frame", "hi", "lo", "spilled", "watermark")
 
-    def __init__(self, frame: Frame | None, lo: int, hi: int, mark: int = 0) -> None:
+    def __init__(self, frame: Frame | None, lo: int, hi: int, watermark: int = 0) -> None:
         self.frame = frame
         self.lo = lo
         self.hi = hi
-        self.mark = mark
+        self.watermark = watermark
         self.spilled = False
 
 
@@ -47,7 +47,7 @@ class Edge:
         self.unstarted = 0
         self.pushed = 0
         self.cancelled = 0
-        self.settled = 0  # the last mark
+        self.settled = 0  # the last watermark
         self.growth = 0
         self.fresh: deque[Chunk] = deque()  # what came since it grew, and may be spilled
         self.spilled_bytes = 0  # of those that are queued
@@ -131,15 +131,15 @@ class Edge:
         frame.uses += 1
         self._measure(frame)
 
-    def push_mark(self, mark: int) -> None:
-        """Commit that every source index below ``mark`` is settled, if that is news."""
-        if mark <= self.settled:
+    def push_watermark(self, watermark: int) -> None:
+        """Commit that every source index below ``watermark`` is settled, if that is news."""
+        if watermark <= self.settled:
             return
-        self.settled = mark
+        self.settled = watermark
         if self.queue and self.queue[-1].frame is None:
-            self.queue[-1].mark = mark
+            self.queue[-1].watermark = watermark
         else:
-            self.queue.append(Chunk(None, 0, 0, mark))
+            self.queue.append(Chunk(None, 0, 0, watermark))
 
     def cut(self, count: int) -> tuple[Frame, int, int]:
         """Take up to ``count`` items of the oldest frame."""

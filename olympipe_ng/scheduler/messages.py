@@ -88,7 +88,7 @@ class Verb(enum.IntEnum):
     """What a worker is to do with a dispatch."""
 
     ITEMS = 0  # run the items [lo, hi)
-    MARK = 1  # StreamTransform.mark(port, mark)
+    WATERMARK = 1  # StreamTransform.watermark(port, watermark)
     END = 2  # StreamTransform.end(port)
     TICK = 3  # StreamTransform.tick()
     FLUSH = 4  # StreamTransform.flush()
@@ -270,7 +270,7 @@ class Dispatch(NamedTuple):
     ticket: int
     verb: Verb
     port: int
-    frame: Frame | None  # None for END, TICK, FLUSH, MARK
+    frame: Frame | None  # None for END, TICK, FLUSH, WATERMARK
     lo: int
     hi: int
     origins: Origins = NO_ORIGINS
@@ -278,7 +278,7 @@ class Dispatch(NamedTuple):
     attempt: int = 0  # failed attempts of the item before this one
     patience: float = 0.0  # seconds after which to give the rest back, others could take it; 0: never
     hurry: bool = True  # somebody has nothing to do until it gives something: tell of what is finished soon
-    mark: int = 0
+    watermark: int = 0
     note: Any = None  # for JUDGE
     emitted: int = 0  # for JUDGE: outputs that the item gave before
 

@@ -86,7 +86,6 @@ class Ticket:
         "hi",
         "judge",
         "judge_deaths",
-        "mark",
         "number",
         "outputs",
         "port",
@@ -96,6 +95,7 @@ class Ticket:
         "unbegun",
         "upto",
         "verb",
+        "watermark",
         "worker",
     )
 
@@ -120,7 +120,7 @@ class Ticket:
         self.due = 0.0
         self.begun = 0.0
         self.reserved = 0  # outputs for which room is kept on every edge of the node
-        self.mark = 0
+        self.watermark = 0
         self.spent = 0.0  # seconds on items that are not settled yet
 
     @property
@@ -210,7 +210,7 @@ class Node:
         self.begins = False  # that is over, or a pause is, and it is still to be told so
         self.next_port = 0
         self.ends_told: set[int] = set()
-        self.marks = [0] * len(plan.inputs)  # by port: the last that it was told
+        self.watermarks = [0] * len(plan.inputs)  # by port: the last that it was told
         self.dirty = False
         self.miscounted = False  # what its workers have in hand has changed
         self.start_deaths = 0  # of workers before they were ready, since one was

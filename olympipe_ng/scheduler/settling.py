@@ -13,7 +13,18 @@ from .messages import Done, Frame, Record, SourceFailed, SourceFrame, Took
 from .node import Node, Ticket, TicketState
 from .state import State
 
-__all__ = ["backoff", "close_ticket", "commit", "done", "put_marks", "settled_before", "source_failed", "source_frame", "split", "took"]
+__all__ = [
+    "backoff",
+    "close_ticket",
+    "commit",
+    "done",
+    "put_watermarks",
+    "settled_before",
+    "source_failed",
+    "source_frame",
+    "split",
+    "took",
+]
 
 DOUBLINGS = 1000  # of a pause: more than any ``max_backoff`` lasts, and what a float can hold
 
@@ -30,7 +41,7 @@ def source_frame(state: State, event: SourceFrame) -> None:
     for edge in state.outputs(node):
         edge.promised -= count
     _push(state, node, 0, frame)
-    put_marks(state, node, event.parcel.origins.last())
+    put_watermarks(state, node, event.parcel.origins.last())
     state.touch(node)
 
 
@@ -156,13 +167,13 @@ def _finish(state: State, node: Node, ticket: Ticket, event: Done) -> None:
         again.begun = again.due
     if event.note is not None:
         ticket.error = event.note
-        ticket.mark = settled_before(ticket)
+        ticket.watermark = settled_before(ticket)
         cancelled = max(0, ticket.hi - ticket.upto - 1)
         cancel_items(state, node, cancelled)
     elif rest < ticket.hi:
         split(state, node, ticket, rest, ticket.hi)
     elif node.plan.tells_settled:
-        ticket.mark = node.settled
+        ticket.watermark = node.settled
     close_ticket(state, node, ticket)
 
 
@@ -231,10 +242,10 @@ def commit(state: State, node: Node) -> None:
     else:
         for ticket in list(node.window):
             _commit_ticket(state, node, ticket)
-            if ticket.state is TicketState.DONE and not ticket.mark and ticket in node.window:
+            if ticket.state is TicketState.DONE and not ticket.watermark and ticket in node.window:
                 node.window.remove(ticket)
         while node.window and node.window[0].state is TicketState.DONE:
-            put_marks(state, node, node.window.pop(0).mark)
+            put_watermarks(state, node, node.window.pop(0).watermark)
     after_commit(state, node)
 
 
@@ -245,8 +256,8 @@ def _commit_head(state: State, node: Node) -> bool:
     if ticket.state is not TicketState.DONE or not node.window:
         return False
     node.window.pop(0)
-    if ticket.mark:
-        put_marks(state, node, ticket.mark)
+    if ticket.watermark:
+        put_watermarks(state, node, ticket.watermark)
     return True
 
 
@@ -257,14 +268,14 @@ def _commit_ticket(state: State, node: Node, ticket: Ticket) -> None:
             state.edges[number].unhold(frame)
         _push(state, node, outlet, frame)
     if outputs and node.plan.stream and node.plan.ascends:
-        put_marks(state, node, max(frame.origins.last() for _, frame in outputs))
+        put_watermarks(state, node, max(frame.origins.last() for _, frame in outputs))
     failures, ticket.failures = ticket.failures, []
     for note in failures:
         state.say(Record(note))
     if ticket.error is not None:
         error, ticket.error = ticket.error, None
-        if ticket.mark and not node.plan.stream:
-            put_marks(state, node, ticket.mark)
+        if ticket.watermark and not node.plan.stream:
+            put_watermarks(state, node, ticket.watermark)
         fail_node(state, node, error)
 
 
@@ -278,9 +289,9 @@ def _push(state: State, node: Node, outlet: int, frame: Frame) -> None:
     state.release(frame)
 
 
-def put_marks(state: State, node: Node, mark: int) -> None:
-    """Tell the marked edges behind a node that every source index below ``mark`` is settled."""
+def put_watermarks(state: State, node: Node, watermark: int) -> None:
+    """Tell the watermarked edges behind a node that every source index below ``watermark`` is settled."""
     for edge in state.outputs(node):
-        if edge.plan.marked and not edge.closed:
-            edge.push_mark(mark)
+        if edge.plan.watermarked and not edge.closed:
+            edge.push_watermark(watermark)
             state.touch(state.consumer(edge))

@@ -9,8 +9,8 @@ A running half has one of two shapes:
 
 * an **ItemTransform** has ``apply(item)`` and an ``Arity``. The worker loops over it, so that position, origin, seed, retry and
   time limit live in one place (``worker``);
-* a **StreamTransform** has ``process / mark / end / begin / tick / flush / close``. Each yields emissions ``(outlet, items, origins)``. It
-  is a generator, so the engine may pause between two emissions when there is no room: emit early, in pieces of moderate size.
+* a **StreamTransform** has ``process / watermark / end / begin / tick / flush / close``. Each yields emissions ``(outlet, items,
+  origins)``. It is a generator, so the engine may pause between two emissions when there is no room: emit early, in moderate pieces.
 
 No sentinel travels: skipping is absence, ``None`` is an item like any other.
 
@@ -129,7 +129,7 @@ class StreamTransform:
         """
         raise NotImplementedError
 
-    def mark(self, port: int, upto: int) -> Iterable[Emission]:
+    def watermark(self, port: int, upto: int) -> Iterable[Emission]:
         """Learn that every source index below ``upto`` is settled on ``port`` (only with ``Stage.tells_settled``)."""
         return ()
 
@@ -155,7 +155,7 @@ class StreamTransform:
 
     @property
     def settled(self) -> int:
-        """Return the source index below which all is given or gone that ever will be, of what ``mark`` said; 0: not known."""
+        """Return the source index below which all is given or gone that ever will be, of what ``watermark`` said; 0: not known."""
         return 0
 
     @property
@@ -193,18 +193,18 @@ class Stage:
     """Each output has the origin of exactly one input, in order, at most once: what ``rejoin`` needs of its arms."""
     tells_apart: ClassVar[bool] = False
     """No two outputs have one origin, and they leave in its order, if the inputs came so: may stand before the fork of a ``rejoin``."""
-    passes_marks: ClassVar[bool] = False
+    passes_watermarks: ClassVar[bool] = False
     """Holds nothing back: what is settled before a stream transform is settled behind it, once it was given what came before."""
     abreast: ClassVar[bool] = False
     """Makes each output of one item per port (``zip``). A port that fails after another has ended does not fail the stage: its item would
     have been in no output."""
-    wants_marks: ClassVar[bool] = False
-    """Cannot go on without marks: up to which origin each port is settled (``rejoin``). They are made where one is behind."""
+    wants_watermarks: ClassVar[bool] = False
+    """Cannot go on without watermarks: up to which origin each port is settled (``rejoin``). They are made where one is behind."""
     excuses_setup: ClassVar[bool] = False
     """What it waits for is not late while a stage before it is being set up, or the run is paused: it has no ``tick`` meanwhile, and then
     ``begin``."""
     tells_settled: ClassVar[bool] = False
-    """Holds back what came before a mark, but not for ever: it is given each ``mark``, and says itself what is ``settled`` behind it."""
+    """Holds back what came before a watermark, but not for ever: it is given each, and says itself what is ``settled`` behind it."""
 
     def __post_init__(self) -> None:
         """Check the fields; the base has nothing to check that ``StageConfig`` has not."""

@@ -19,7 +19,7 @@ class Enumerate(Stage):
 
     opaque: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
-    passes_marks: ClassVar[bool] = True
+    passes_watermarks: ClassVar[bool] = True
 
     def make(self, context: Context) -> StreamTransform:
         return _Counting()

@@ -80,15 +80,15 @@ class Delaying(StreamTransform):
 
     def __init__(self) -> None:
         self._waiting = Waiting()
-        self._mark = 0
+        self._watermark = 0
 
-    def mark(self, port: int, upto: int) -> Iterable[Emission]:
-        self._mark = upto
+    def watermark(self, port: int, upto: int) -> Iterable[Emission]:
+        self._watermark = upto
         return ()
 
     @property
     def settled(self) -> int:
-        return 0 if self._waiting else self._mark
+        return 0 if self._waiting else self._watermark
 
     def flush(self) -> Iterable[Emission]:
         return self._waiting.pieces()

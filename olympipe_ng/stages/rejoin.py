@@ -1,13 +1,13 @@
 """``rejoin``: bring the branches of one source together again *item by item*, in source order.
 
-    arm 0   items 0 1 2 3     mark 4         item 1 was filtered out of arm 1:
-    arm 1   items 0   2       mark 3    ──►  (0 0) (2 2)   or with ``missing=None``  (0 0) (1 None) (2 2);  3 waits for arm 1
+    arm 0   items 0 1 2 3     watermark 4    item 1 was filtered out of arm 1:
+    arm 1   items 0   2       watermark 3    ──►  (0 0) (2 2)   or with ``missing=None``  (0 0) (1 None) (2 2);  3 waits for arm 1
 
-Items are matched by origin. A **mark** says up to which index an arm is settled: what has not come by then never will. So an item
-leaves when it is below the marks of all arms, complete or not; it is never waited for in vain.
+Items are matched by origin. A **watermark** says up to which index an arm is settled: what has not come by then never will. So an item
+leaves when it is below the watermarks of all arms, complete or not; it is never waited for in vain.
 
-An arm that is ahead is not asked for more while it has items waiting here: the arm with the lowest mark always is, so there is always one
-that can go on.
+An arm that is ahead is not asked for more while it has items waiting here: the arm with the lowest watermark always is, so there is always
+one that can go on.
 
 What stands before the fork may join source items (``batch``, ``window``, ``zip``), as long as no two items get the same ones and they stay
 in order: the spans of a batch are an origin like any other, and it is settled with the last of them.
@@ -15,7 +15,7 @@ in order: the spans of a batch are an origin like any other, and it is settled w
 Considered and refused: several items of one origin, as behind ``explode``, paired by counting them (an arm that drops one of them shifts
 those that follow, and how many one source item gives is only known when it is through: an endless one would be held whole); numbering
 items anew at the fork (the origin is what errors and ``current_item`` speak of, and a number for each would cost a run for each);
-an order that is not the source's before the fork (``shuffle``, ``gather``, ``bucket``'s left-overs: what is below a mark could still
+an order that is not the source's before the fork (``shuffle``, ``gather``, ``bucket``'s left-overs: what is below a watermark could still
 come, so nothing could be given before the end); matching by position (that is ``zip``: one filtered item shifts all that follow); giving a
 complete item before it is settled (its elders may still come, and source order would be lost).
 """
@@ -48,7 +48,7 @@ class Rejoin(Stage):
     arms: int
     missing: Any = DROP
 
-    wants_marks: ClassVar[bool] = True
+    wants_watermarks: ClassVar[bool] = True
     tells_settled: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
 
@@ -94,7 +94,7 @@ class _Rejoining(StreamTransform):
         heapq.heappush(self._order, (max(stop for _, _, stop in origin), origin))
         return row
 
-    def mark(self, port: int, upto: int) -> Iterable[Emission]:
+    def watermark(self, port: int, upto: int) -> Iterable[Emission]:
         self._settled[port] = max(self._settled[port], upto)
         return self._release()
 

@@ -31,7 +31,7 @@ class Scan(Stage):
 
     stateful: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
-    passes_marks: ClassVar[bool] = True
+    passes_watermarks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -37,7 +37,7 @@ class Timeout(Stage):
 
     opaque: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
-    passes_marks: ClassVar[bool] = True
+    passes_watermarks: ClassVar[bool] = True
     excuses_setup: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ class Uncache(Stage):
 
     opaque: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
-    passes_marks: ClassVar[bool] = True
+    passes_watermarks: ClassVar[bool] = True
     one_to_one: ClassVar[bool] = True
 
     def make(self, context: Context) -> StreamTransform:

@@ -26,7 +26,7 @@ class Unique(Stage):
 
     stateful: ClassVar[bool] = True
     keeps_origin: ClassVar[bool] = True
-    passes_marks: ClassVar[bool] = True
+    passes_watermarks: ClassVar[bool] = True
     drops_silently: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -55,9 +55,9 @@ class _Unseen(Hands):
 UNSEEN = _Unseen([0])
 
 
-def word(mark: int, at: int, count: int) -> int:
+def word(base: int, at: int, count: int) -> int:
     """Return what to write for ``count`` items from position ``at`` on."""
-    return mark | at << COUNT | count
+    return base | at << COUNT | count
 
 
 def read_hands(slots: Iterable[int]) -> dict[int, range]:

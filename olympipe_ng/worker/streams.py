@@ -57,7 +57,7 @@ def _calls(worker: StageWorker, ticket: TicketRun, transform: StreamTransform) -
     if verb is Verb.ITEMS:
         return _item_calls(worker, ticket, transform)
     calls: dict[Verb, Call] = {
-        Verb.MARK: lambda: transform.mark(dispatch.port, dispatch.mark),
+        Verb.WATERMARK: lambda: transform.watermark(dispatch.port, dispatch.watermark),
         Verb.END: lambda: transform.end(dispatch.port),
         Verb.BEGIN: transform.begin,
         Verb.TICK: transform.tick,

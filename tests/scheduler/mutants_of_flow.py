@@ -90,15 +90,15 @@ def edges_never_grow(patch: pytest.MonkeyPatch) -> None:
 # ------------------------------------------------------------------------------------------------------------------ order
 
 
-@mutant("should be|came where|run failed with|never released|after the mark")
+@mutant("should be|came where|run failed with|never released|after the watermark")
 def commits_as_they_finish(patch: pytest.MonkeyPatch) -> None:
     def commit(state: State, node: Node) -> None:
         for ticket in list(node.window):
             settling._commit_ticket(state, node, ticket)
             if ticket.state is TicketState.DONE and ticket in node.window:
                 node.window.remove(ticket)
-                if ticket.mark and not node.plan.wants_marks:
-                    settling.put_marks(state, node, ticket.mark)
+                if ticket.watermark and not node.plan.wants_watermarks:
+                    settling.put_watermarks(state, node, ticket.watermark)
         ending.after_commit(state, node)
 
     patch.setattr(settling, "commit", commit)
@@ -147,10 +147,10 @@ def worn_workers_are_given_more(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Node, "quota", lambda node, worker: node.frame_items)
 
 
-@mutant("after the mark|should be|lost")
-def marks_run_ahead(patch: pytest.MonkeyPatch) -> None:
-    put = settling.put_marks
-    patch.setattr(settling, "put_marks", lambda state, node, mark: put(state, node, mark + 1))
+@mutant("after the watermark|should be|lost")
+def watermarks_run_ahead(patch: pytest.MonkeyPatch) -> None:
+    put = settling.put_watermarks
+    patch.setattr(settling, "put_watermarks", lambda state, node, watermark: put(state, node, watermark + 1))
 
 
 # ----------------------------------------------------------------------------------------------------------------- frames

@@ -123,7 +123,7 @@ class Builder:
         exact = all(end.exact for end in ends) and plan.ordered and kind not in (Kind.GATHER, Kind.LATEST, Kind.IDLE) and not spec.within
         single = all(end.single for end in ends) and exact and kind in SINGLE
         prompt = kind in (Kind.LIMIT, Kind.SKIP)
-        plan = plan._replace(passes_marks=prompt and rng.random() < 0.5, ascends=prompt and single and rng.random() < 0.5)
+        plan = plan._replace(passes_watermarks=prompt and rng.random() < 0.5, ascends=prompt and single and rng.random() < 0.5)
         self.nodes.append(plan._replace(inputs=inputs, outlets=((),) * total))
         return [End(number, k, exact, single, ends[0].source, kind is Kind.BATCH and not exact) for k in range(total)]
 
@@ -226,7 +226,7 @@ class Flavour:
             own = not kind.hub  # user code: a worker, whose state dies with it
             plan = NodePlan(number, label, Role.STAGE, hub=kind.hub, stream=True, many=True, stateful=own)
             plan = plan._replace(excuses_setup=kind is Kind.IDLE and rng.random() < 0.7)
-            plan = plan._replace(abreast=kind is Kind.ZIP, wants_marks=kind is Kind.REJOIN, tells_settled=kind in TELLING)
+            plan = plan._replace(abreast=kind is Kind.ZIP, wants_watermarks=kind is Kind.REJOIN, tells_settled=kind in TELLING)
             if not spec.fails:
                 return plan
             return plan._replace(retries=rng.choice((0, 2)), backoff=rng.choice((0.0, 0.05)), on_error=spec.on_error)
@@ -282,13 +282,13 @@ def _habits(rng: Random, kills: float) -> Habits:
     )
 
 
-def _marked(builder: Builder) -> list[EdgePlan]:
+def _watermarked(builder: Builder) -> list[EdgePlan]:
     """Mark the edges from which a rejoin can be reached."""
-    wanting = {node.number for node in builder.nodes if node.wants_marks}
+    wanting = {node.number for node in builder.nodes if node.wants_watermarks}
     for node in reversed(builder.nodes):
         if any(builder.edges[edge].consumer in wanting for outlet in node.outlets for edge in outlet):
             wanting.add(node.number)
-    return [edge._replace(marked=edge.consumer in wanting) for edge in builder.edges]
+    return [edge._replace(watermarked=edge.consumer in wanting) for edge in builder.edges]
 
 
 def generate(seed: int, kills: float = 0.0, scale: int = 1) -> Scenario:
@@ -300,7 +300,7 @@ def generate(seed: int, kills: float = 0.0, scale: int = 1) -> Scenario:
     for _ in range(rng.choice((0, 1, 2, 2, 3, 3, 4, 5))):
         builder.grow()
     sinks = builder.close()
-    edges = _marked(builder)
+    edges = _watermarked(builder)
     limit = rng.choice((0, 2, 0.5)) if rng.random() < 0.02 else None
     plan = Plan(tuple(builder.nodes), tuple(edges), limit, frame_items=rng.choice((3, 16, 4096)), seed=rng.randrange(1 << 16))
     plan = plan._replace(stall_timeout=rng.choice((None, 0.2, 60.0)), queue_bytes=SPILL_BYTES)

@@ -1,7 +1,7 @@
 """The stream stages of a simulated run, item by item: what a model worker (or the hub) holds.
 
     process(port, items, origins) ─┐
-    mark, end, begin, tick, flush ─┴─► [(item, origin), ...]    then ready, done, deadline are asked
+    watermark, end, begin, tick, flush ─┴─► [(item, origin), ...]    then ready, done, deadline are asked
 
 Written for themselves, not from ``oracle``, which computes the same with whole lists. ``fates`` collects what became of the input items
 that were not passed on, until the worker fetches it for the ledger.
@@ -45,8 +45,8 @@ class Stream:
     def process(self, port: int, items: Sequence[Item], origins: Sequence[Origin]) -> Outputs:
         return list(zip(items, origins, strict=True))
 
-    def mark(self, port: int, upto: int) -> Outputs:
-        raise AssertionError("only a stage that wants marks is told of them")
+    def watermark(self, port: int, upto: int) -> Outputs:
+        raise AssertionError("only a stage that wants watermarks is told of them")
 
     def end(self, port: int) -> Outputs:
         return NOTHING
@@ -181,12 +181,12 @@ class Rejoin(Stream):
         for item, origin in zip(items, origins, strict=True):
             index = origin[0][1]
             if index < self.upto[port]:
-                raise AssertionError(f"port {port}: item {item} after the mark {self.upto[port]}")
+                raise AssertionError(f"port {port}: item {item} after the watermark {self.upto[port]}")
             self.held[port][index] = (item, origin)
             self.upto[port] = index + 1
         return self.join()
 
-    def mark(self, port: int, upto: int) -> Outputs:
+    def watermark(self, port: int, upto: int) -> Outputs:
         self.upto[port] = max(self.upto[port], upto)
         return self.join()
 
@@ -235,7 +235,7 @@ class Delaying(Stream):
         self.held: deque[tuple[Item, Origin]] = deque()
         self.told = 0
 
-    def mark(self, port: int, upto: int) -> Outputs:
+    def watermark(self, port: int, upto: int) -> Outputs:
         self.told = upto
         return NOTHING
 

@@ -279,8 +279,8 @@ class Model:
         order, hand.fate, hand.then, hand.after = hand.order, "", "", hand.pos
         if order.verb is Verb.ITEMS:
             outputs = self.feed_items(hand, stream) if self.plan.hub else self.feed_one(hand, stream)
-        elif order.verb is Verb.MARK:
-            outputs = stream.mark(order.port, order.mark)
+        elif order.verb is Verb.WATERMARK:
+            outputs = stream.watermark(order.port, order.watermark)
         elif order.verb is Verb.END:
             outputs = stream.end(order.port)
         else:

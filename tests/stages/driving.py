@@ -62,8 +62,8 @@ class Drive:
         self.context.time.now = max(self.context.time.now, deadline)
         self.take(self.transform.tick())
 
-    def mark(self, port: int, upto: int) -> Drive:
-        return self.take(self.transform.mark(port, upto))
+    def watermark(self, port: int, upto: int) -> Drive:
+        return self.take(self.transform.watermark(port, upto))
 
     def end(self, port: int) -> Drive:
         return self.take(self.transform.end(port))
@@ -88,7 +88,7 @@ class Drive:
 
 
 def play(stage: Stage, events: Sequence[Event], cuts: frozenset[int] = frozenset(), *, seed: int = 7, ticks: bool = True) -> Drive:
-    """Give events to a stage, neighbours of one port and moment in one call unless they are cut, each call with its mark."""
+    """Give events to a stage, neighbours of one port and moment in one call unless they are cut, each call with its watermark."""
     drive = Drive(stage, seed=seed)
     begin = drive.context.time.now
     for call in _calls(events, cuts):
@@ -97,7 +97,7 @@ def play(stage: Stage, events: Sequence[Event], cuts: frozenset[int] = frozenset
             drive.wait(begin + at - drive.context.time.now)
         origins = Origins.of(event.origin for event in call)
         drive.process(port, [event.item for event in call], origins)
-        drive.mark(port, origins.last())
+        drive.watermark(port, origins.last())
     return drive.finish()
 
 
@@ -159,7 +159,7 @@ def opaque_run(stage: Stage, count: int, *, seed: int = 7) -> list[Any]:
     assert stage.opaque
     drive = Drive(stage, seed=seed)
     for port in range(drive.transform.inputs):
-        drive.process(port, [Opaque(n) for n in range(count)], Origins.range(0, 0, count)).mark(port, count)
+        drive.process(port, [Opaque(n) for n in range(count)], Origins.range(0, 0, count)).watermark(port, count)
     return numbers(drive.finish().items)
 
 

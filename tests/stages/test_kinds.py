@@ -41,7 +41,7 @@ def test_a_kind_is_imported_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch
 def test_what_may_stand_in_an_arm_of_a_rejoin_hides_no_mark(name: str) -> None:
     """Else the other arms would wait for it for ever, once nothing comes through it."""
     kind = getattr(stages, name)
-    assert not kind.keeps_origin or kind.arity is not None or kind.passes_marks or kind.tells_settled
+    assert not kind.keeps_origin or kind.arity is not None or kind.passes_watermarks or kind.tells_settled
 
 
 def test_what_is_no_kind_is_no_attribute() -> None:

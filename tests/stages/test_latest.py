@@ -26,7 +26,7 @@ def test_a_tick_is_due_at_once() -> None:
 
 def test_it_tells_how_far_it_is_when_nothing_waits() -> None:
     """What it dropped will never come, what waits may."""
-    drive = Drive(Latest()).give("abc").mark(0, 3)
+    drive = Drive(Latest()).give("abc").watermark(0, 3)
     assert drive.transform.settled == 0
     assert drive.wait(0).transform.settled == 3
 

@@ -33,10 +33,10 @@ def test_it_asks_for_nothing_while_it_holds_items() -> None:
 
 def test_it_tells_how_far_it_is_when_it_holds_none() -> None:
     """Also where nothing came that it could have given: so the other arms of a ``rejoin`` go on."""
-    drive = Drive(Throttle(1)).mark(0, 7)
+    drive = Drive(Throttle(1)).watermark(0, 7)
     assert drive.transform.settled == 7
     assert drive.give("ab", start=7).transform.settled == 0
-    assert drive.wait(1.0).mark(0, 9).transform.settled == 9
+    assert drive.wait(1.0).watermark(0, 9).transform.settled == 9
 
 
 def test_a_pause_is_not_saved_up() -> None:

@@ -136,23 +136,23 @@ def unpack_state(plain: Any) -> m.StreamState | None:
 
 def pack_dispatch(command: m.Dispatch) -> tuple[Plain, list[Buffer]]:
     """Return a dispatch with exactly the items it is about."""
-    worker, ticket, verb, port, frame, lo, hi, origins, allowance, attempt, patience, hurry, mark, note, emitted = command
+    worker, ticket, verb, port, frame, lo, hi, origins, allowance, attempt, patience, hurry, watermark, note, emitted = command
     header: Plain | None = None
     segments: list[Buffer] = []
     if frame is not None:
         part: Encoded = frame.payload.cut(lo, hi)
         header, segments = part.header(), part.segments()
-    how = (allowance, attempt, patience, hurry, mark, pack_note(note), emitted)
+    how = (allowance, attempt, patience, hurry, watermark, pack_note(note), emitted)
     return (DISPATCH, worker, ticket, int(verb), port, header, lo, hi, pack_origins(origins), *how), segments
 
 
 def unpack_dispatch(header: Plain, payload: memoryview) -> m.Dispatch:
-    _, worker, ticket, verb, port, plain, lo, hi, runs, allowance, attempt, patience, hurry, mark, note, emitted = header
+    _, worker, ticket, verb, port, plain, lo, hi, runs, allowance, attempt, patience, hurry, watermark, note, emitted = header
     origins, frame = Origins(runs), None
     if plain is not None:
         encoded = Encoded.from_wire(plain, payload)
         frame = m.Frame(0, m.Parcel(encoded.count, encoded.nbytes, origins, encoded))
-    how = (allowance, attempt, patience, hurry, mark, unpack_note(note), emitted)
+    how = (allowance, attempt, patience, hurry, watermark, unpack_note(note), emitted)
     return m.Dispatch(worker, ticket, VERBS[verb], port, frame, lo, hi, origins, *how)
 
 
