@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import screen
 from .current import WORKER
-from .engines.contract import Delivered, Engine, Job, in_caller
+from .engines.contract import Delivered, Engine, Job
 from .engines.feeding import Feeder, FeederHere, FeederThread
 from .errors import GraphError, PipelineError
-from .failures import Kind, Note, to_error
+from .failures import Kind, Note, in_caller, to_error
 from .graph import Node, Outlet, Source
 from .lazy import lazy
 from .options import RunConfig

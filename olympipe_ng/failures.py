@@ -9,12 +9,13 @@ arrives with its type's name and its whole text.
 from __future__ import annotations
 
 import pickle
+import sys
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from . import errors
 
-__all__ = ["Failure", "Kind", "Note", "RemoteTraceback", "carry", "describe_item", "goes_on", "is_recorded", "to_error"]
+__all__ = ["Failure", "Kind", "Note", "RemoteTraceback", "carry", "describe_item", "goes_on", "in_caller", "is_recorded", "to_error"]
 
 T = TypeVar("T")
 
@@ -99,6 +100,12 @@ def is_recorded(on_error: str) -> bool:
     return on_error == "collect"
 
 
+def in_caller() -> tuple[type[BaseException], ...]:
+    """Say what of the user's code is a failure where it may run in the caller's own thread: whatever was just raised, but
+    ``KeyboardInterrupt``, the user's own Ctrl-C."""
+    return () if isinstance(sys.exc_info()[1], KeyboardInterrupt) else (BaseException,)
+
+
 class RemoteTraceback(Exception):
     """Carry a worker's traceback into the caller's: shown by Python above the exception (as ``concurrent.futures`` does)."""
 
@@ -155,9 +162,7 @@ def describe_item(item: Any) -> str:
     """Return a shortened ``repr`` of a user's item, whatever its ``__repr__`` does."""
     try:
         text = str.__str__(repr(item))  # of a class of its own it could not travel
-    except KeyboardInterrupt:  # the user's own
-        raise
-    except BaseException as error:  # the user's __repr__: its failure must not hide the failure that is being described
+    except in_caller() as error:  # the user's __repr__: its failure must not hide the failure that is being described
         return f"<{type(item).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= REPR_LENGTH else f"{text[: REPR_LENGTH - 20]}...{text[-17:]}"
 

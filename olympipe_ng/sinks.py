@@ -71,6 +71,10 @@ class Sinks:
         """End the run."""
         raise NotImplementedError
 
+    def step(self) -> None:
+        """Go one step (engines without threads of their own)."""
+        raise NotImplementedError
+
     def finish(self) -> None:
         """See the run through."""
         raise NotImplementedError
@@ -247,10 +251,6 @@ class Sinks:
             frame = sink.frames.popleft()
             sink.taken += frame.hi - frame.lo
         self._tell_taken(sink)
-
-    def step(self) -> None:
-        """Go one step (engines without threads of their own)."""
-        self.engine.wait()
 
     def _until(self, condition: Callable[[], bool], deadline: float | None = None) -> None:
         """Wait until something is so."""

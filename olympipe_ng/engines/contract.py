@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -20,13 +19,7 @@ from ..scheduler.statistics import NodeStatistics
 from ..worker import StageSpec
 from ..worker.spec import Codec
 
-__all__ = ["Delivered", "Engine", "Host", "Job", "in_caller"]
-
-
-def in_caller() -> tuple[type[BaseException], ...]:
-    """Say whether what was just raised by the user's code is a failure in the caller's own thread: all but ``KeyboardInterrupt``, the
-    user's own Ctrl-C."""
-    return () if isinstance(sys.exc_info()[1], KeyboardInterrupt) else (BaseException,)
+__all__ = ["Delivered", "Engine", "Host", "Job"]
 
 
 class Delivered(NamedTuple):

@@ -16,10 +16,11 @@ import time
 from collections.abc import Sequence
 
 from ..errors import InternalError, PipelineError
+from ..failures import in_caller
 from ..plan import NodePlan, Plan
 from ..scheduler import messages as m
 from ..scheduler.statistics import NodeStatistics
-from .contract import Job, in_caller
+from .contract import Job
 from .driver import LocalDriver
 
 __all__ = ["InlineEngine"]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import StreamTimeout
-from ..failures import Failure, Kind, Note, carry, to_error
+from ..failures import Failure, Kind, Note, carry, in_caller, to_error
 from .spec import Codec, StageSpec
 
 __all__ = ["failure_without_exception", "failure_without_objects", "make_note", "shortened_traceback", "summarise"]
@@ -56,9 +56,7 @@ def shortened_traceback(error: BaseException) -> str:
     trace = _own_frames_off(error)
     try:
         lines = traceback.format_exception(type(error), error, trace)
-    except KeyboardInterrupt:  # the user's own
-        raise
-    except BaseException:  # the user's exception is asked whether it is true, and for its notes
+    except in_caller():  # the user's exception is asked whether it is true, and for its notes
         lines = [*traceback.format_tb(trace), summarise(error)]
     return _shortened("".join(lines))
 
@@ -67,9 +65,7 @@ def summarise(error: BaseException) -> str:
     """Return ``OSError: image file is truncated``, whatever the exception's ``__str__`` does."""
     try:
         text = str.__str__(str(error))  # of a class of its own it could not travel
-    except KeyboardInterrupt:  # the user's own
-        raise
-    except BaseException as failure:  # the user's __str__: its failure must not hide the failure that is being described
+    except in_caller() as failure:  # the user's __str__: its failure must not hide the failure that is being described
         text = f"<str() of it raised {type(failure).__name__}>"
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Together", "encodes_one"]
 
 
-
 def encodes_one(worker: StageWorker, ticket: TicketRun) -> bool:
     """Tell whether each item gives at most one output, to one outlet that is read."""
     return worker.spec.stage.arity in (Arity.ONE, Arity.KEEP) and ticket.outputs.read[0]

@@ -11,17 +11,18 @@ from tests.faults.helpers import ROOT, Script
 
 METHODS = ["auto", "fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
 
-NO_PROC = """
+NO_FILES = """
 import builtins, errno, io, os
 def without(call):
     def refused(path, *more, **options):
-        if isinstance(path, str) and path.startswith("/proc"):
+        if isinstance(path, str) and path.{which}:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return call(path, *more, **options)
     return refused
 builtins.open, io.FileIO = without(open), without(io.FileIO)
-os.listdir, os.stat = without(os.listdir), without(os.stat)
 """
+NO_PROC = NO_FILES.format(which='startswith("/proc")') + "os.listdir, os.stat = without(os.listdir), without(os.stat)\n"
+NO_CHILDREN = NO_FILES.format(which='endswith("/children")')
 
 
 class Elsewhere(Script):
@@ -67,17 +68,6 @@ def test_without_proc_everything_works(tmp_path, method):
     assert "SIGKILL" in output
     assert "Traceback" not in errors
 
-
-NO_CHILDREN = """
-import builtins, errno, io, os
-def without(whole):
-    def opened(path, *more, **options):
-        if isinstance(path, str) and path.endswith("/children"):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return whole(path, *more, **options)
-    return opened
-builtins.open, io.FileIO = without(open), without(io.FileIO)
-"""
 
 LEAVERS = """
 import subprocess, sys, os
